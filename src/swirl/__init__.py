@@ -1,0 +1,1 @@
+"""swirl: step-wise reinforcement learning for tool-using language models."""

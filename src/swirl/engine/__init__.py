@@ -1,0 +1,1 @@
+"""The torch corner: a causal language model on this machine."""

@@ -1,0 +1,53 @@
+"""Where questions come from and how answers are graded."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from swirl.types import Question
+
+Split = Literal["train", "test"]
+
+
+class Grade(Struct, frozen=True, kw_only=True):
+    """How good an answer is."""
+
+    correct: bool
+    """What accuracy and the outcome filter count."""
+    f1: float = 0.0
+    """Token F1 against the best accepted answer (SQuAD), where the task has one; else 1.0 or 0.0."""
+
+
+class Passage(Struct, frozen=True):
+    """One article of a corpus."""
+
+    id: str
+    title: str
+    text: str
+
+
+class Task(Protocol):
+    """A source of questions. Same arguments, same questions, in the same order."""
+
+    name: str
+    tools: tuple[str, ...]
+    """Names of the tools a policy is offered."""
+    max_calls: int
+    """Default cap on tool calls: the paper's 5 for question answering, 10 for maths."""
+
+    def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
+        """Questions of a split. Generated tasks draw afresh for each seed, without end; tasks on files shuffle by it (None: file order)."""
+        ...
+
+    def grade(self, question: Question, answer: str) -> Grade:
+        """Grade a final answer. Raises `ConfigError` where the question has no accepted answer."""
+        ...
+
+    def passages(self) -> Sequence[Passage]:
+        """The corpus its search tool looks at; empty where there is none."""
+        ...
+
+    def demonstration(self, question: Question) -> list[str] | None:
+        """The actions of a worked solution, ready to be played against the tools; None where the task has none."""
+        ...

@@ -1,0 +1,1 @@
+"""Step-wise RL on stored states."""
