@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from msgspec import Struct, field
 
 
-class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Question(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One question, with the answers accepted for it where they are known."""
 
     id: str
@@ -49,7 +49,7 @@ class Malformed(Struct, frozen=True, tag="malformed", tag_field="kind"):
 Action = ToolCall | Answer | Malformed
 
 
-class Observation(Struct, frozen=True, omit_defaults=True):
+class Observation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a tool gave back."""
 
     text: str
@@ -59,7 +59,7 @@ class Observation(Struct, frozen=True, omit_defaults=True):
     """Ids of the passages shown, for a search."""
 
 
-class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One model call: the action, and the observation it brought, if any."""
 
     text: str
@@ -109,7 +109,7 @@ class OnMalformed(StrEnum):
     """The policy is told what was wrong and may try again; the attempt counts towards the cap."""
 
 
-class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What a trajectory was allowed, all that `render` needs besides the question and the steps."""
 
     prompt: PromptStyle = PromptStyle.TERSE
@@ -122,7 +122,15 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether reasoning that a thinking model keeps apart stays in the context of later steps."""
 
 
-class Trajectory(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.trajectory/1", tag_field="schema"):
+class Trajectory(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag="swirl.trajectory/1",
+    tag_field="schema",
+):
     """A question and the steps taken on it, in order; unfinished (a *state*) while `stop` is None."""
 
     id: str
@@ -164,7 +172,7 @@ class VerdictStatus(StrEnum):
     JUDGE_DOWN = "judge_down"
 
 
-class Verdict(Struct, frozen=True, omit_defaults=True):
+class Verdict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a judge says of one step. A missing verdict has no score: it is never a zero."""
 
     score: float | None
@@ -185,7 +193,15 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
         return self.score is not None and self.score >= 0.5
 
 
-class JudgedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.verdict/1", tag_field="schema"):
+class JudgedStep(
+    Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag="swirl.verdict/1",
+    tag_field="schema",
+):
     """A verdict on a recorded step, as it is written to disk."""
 
     trajectory: str

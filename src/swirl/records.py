@@ -1,0 +1,167 @@
+"""Records on disk: JSON lines that carry their schema, one writer and many readers a file.
+
+A writer holds the file's lock while it lives, starts by cutting off a torn last line (counted in `torn_bytes`), and appends in whole groups
+that are flushed to the disk before `append` returns. A group that cannot be written leaves the file as it was. Readers take no lock and
+ignore an unterminated last line, so they can follow a run while it goes on.
+
+Not here: what the records mean (`swirl.types`), which files a run has (`swirl.run`).
+"""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import msgspec
+
+from swirl.errors import RecordError, RunFolderError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read(path: Path, kind: type[T]) -> Iterator[T]:
+    """The records of a file, validated one by one; raises `RecordError` naming file, line and field.
+
+    >>> import tempfile
+    >>> from swirl.types import JudgedStep, Verdict
+    >>> path = Path(tempfile.mkdtemp(), "verdicts.jsonl")
+    >>> with Appender(path, JudgedStep) as verdicts:
+    ...     verdicts.append([JudgedStep(trajectory="q/0", step=0, judge="rule", verdict=Verdict(1.0))])
+    >>> [record.verdict.score for record in read(path, JudgedStep)]
+    [1.0]
+    """
+    decoder = msgspec.json.Decoder(kind)
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.endswith(b"\n"):
+                    yield _decode(decoder, kind, line, f"{path}:{number}")
+    except OSError as error:
+        raise RecordError(f"expected a file of records at {path}, but it cannot be read: {error.strerror}") from error
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", kind: type[T], line: bytes, place: str) -> T:
+    try:
+        return decoder.decode(line)
+    except msgspec.ValidationError as error:
+        expected = kind.__struct_config__.tag
+        problem, _, location = str(error).partition(" - at ")
+        if location.strip("`") == "$.schema" or (not location and "schema" in problem):
+            raise RecordError(
+                f"{place}: expected a record of schema {expected!r}, found another: the file belongs to another version of swirl, "
+                "or is not the file it is named after"
+            ) from error
+        field = location.strip("`").removeprefix("$.").removeprefix("$") or "the whole line"
+        raise RecordError(f"{place}: field {field}: {problem}; mend or delete the line") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(
+            f"{place}: expected one JSON object in UTF-8, found {line[:40]!r} ({error}); mend or delete the line"
+        ) from error
+
+
+class Appender(Generic[T]):
+    """The one writer of a records file; a context manager.
+
+    Raises `RunFolderError` where another process is writing the file, or where the disk is full.
+    """
+
+    def __init__(self, path: Path, kind: type[T]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._encoder = msgspec.json.Encoder()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise RunFolderError(
+                f"{path} is being written by another process; wait for it to end, or use another run folder"
+            ) from error
+        self._ends = _line_ends(path)
+        size = os.fstat(self._file).st_size
+        self.torn_bytes = size - (self._ends[-1] if self._ends else 0)
+        """Bytes of a torn last line that were cut off on opening."""
+        self.rewind(len(self._ends))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def append(self, records: Sequence[T]) -> None:
+        """Write a group of records; when this returns they are on the disk, when it raises none of them is."""
+        start = self._ends[-1] if self._ends else 0
+        lines = [self._encoder.encode(record) + b"\n" for record in records]
+        try:
+            _write_all(self._file, b"".join(lines), start)
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, start)
+            raise disk_error(self.path, error) from error
+        for line in lines:
+            start += len(line)
+            self._ends.append(start)
+
+    def rewind(self, num_records: int) -> None:
+        """Keep the first `num_records` records and drop the rest."""
+        self._ends = self._ends[:num_records]
+        os.ftruncate(self._file, self._ends[-1] if self._ends else 0)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _line_ends(path: Path) -> list[int]:
+    ends, position = [], 0
+    with path.open("rb") as stream:
+        for line in stream:
+            position += len(line)
+            if line.endswith(b"\n"):
+                ends.append(position)
+    return ends
+
+
+def _write_all(file: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def disk_error(path: Path, error: OSError) -> RunFolderError:
+    """The sentence for a write that failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return RunFolderError(
+            f"no space left to write {path}; all that was written before is kept: free some, then run the same command again"
+        )
+    return RunFolderError(f"cannot write {path}: {error.strerror}; all that was written before is kept")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(path, error) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file for people and programs: indented, keys in the order given."""
+    write_atomically(path, (json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False) + "\n").encode())
