@@ -1,8 +1,8 @@
 """The one grammar between a policy and its tools: `render` a state as a prompt, `parse` a text as an action.
 
 An action is free text and exactly one of a tool call, in the tool's tag, or the final answer, in `<answer>`. The tool's result comes back
-as a new user turn reading `QUERY -> RESULT` (paper, section 3.1). Rollout, judges and training all call these functions, so they see the same
-text by construction.
+as a new user turn reading `QUERY -> RESULT` (paper, section 3.1). Rollout, judges and training all call these functions, so they see the
+same text by construction.
 
 Not here: token ids and chat templates (`swirl.engine.chat`), what tools do (`swirl.tools`).
 Differs from the paper: `parse` tolerates white space after the first closing tag and nothing else; the paper does not say what happens to

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -112,7 +112,7 @@ class Appender(Generic[T]):
     def close(self) -> None:
         os.close(self._file)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Appender[T]":
         return self
 
     def __exit__(
