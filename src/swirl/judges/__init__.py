@@ -1,11 +1,29 @@
 """One step -> one verdict. The same object filters trajectories and rewards fresh actions."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from swirl.types import Step, Trajectory, Verdict
+
+JudgeName = Literal["rule", "solver", "reference", "model", "random"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """Who says whether a step is reasonable."""
+
+    name: JudgeName = "rule"
+    """rule (label-free), solver (the generated tasks only), reference (GSM8K's worked solutions), model (a language model) or random (a
+    coin, the control)."""
+    reward: JudgeName | Literal[""] = ""
+    """Judge of the fresh actions in training; empty: the same as `name`, as in the paper."""
+    model: str = ""
+    """The model judge's model: a folder or a hub id; empty: the policy's own initial model."""
+    max_tokens: int = 512
+    """Most tokens of the model judge's explanation."""
 
 
 class StepSample(Struct, frozen=True):
