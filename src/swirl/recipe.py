@@ -90,7 +90,10 @@ def bundled_recipes() -> dict[str, str]:
     """The recipes that come with the package: name -> text."""
     folder = files("swirl") / "recipes"
     found = [entry for entry in folder.iterdir() if entry.name.endswith(".toml")]
-    return {entry.name.removesuffix(".toml"): entry.read_text("utf-8") for entry in sorted(found, key=lambda entry: entry.name)}
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text("utf-8")
+        for entry in sorted(found, key=lambda entry: entry.name)
+    }
 
 
 def load_recipe(name: str) -> Recipe:
@@ -102,11 +105,15 @@ def load_recipe(name: str) -> Recipe:
     if not path.is_file():
         near = difflib.get_close_matches(path.stem, bundled, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"expected a recipe file or a bundled recipe ({', '.join(bundled)}), found neither at {name!r}; {hint}")
+        raise ConfigError(
+            f"expected a recipe file or a bundled recipe ({', '.join(bundled)}), found neither at {name!r}; {hint}"
+        )
     try:
         return _parse(path.read_text("utf-8"), str(path))
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: expected TOML in UTF-8, found byte {error.object[error.start]:#04x} at {error.start}") from error
+        raise ConfigError(
+            f"{path}: expected TOML in UTF-8, found byte {error.object[error.start]:#04x} at {error.start}"
+        ) from error
 
 
 def _parse(text: str, name: str) -> Recipe:
@@ -176,7 +183,11 @@ def _choices(kind: Any, key: str) -> list[str]:
             return []
         kind = get_type_hints(kind).get(part.partition("[")[0])
     values = getattr(kind, "__members__", None)
-    return [str(member.value) for member in values.values()] if values else [v for v in get_args(kind) if isinstance(v, str)]
+    return (
+        [str(member.value) for member in values.values()]
+        if values
+        else [v for v in get_args(kind) if isinstance(v, str)]
+    )
 
 
 def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

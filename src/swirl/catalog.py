@@ -1,0 +1,94 @@
+"""What the names in a recipe stand for: plain dictionaries, no registry. Heavy imports wait until they are needed."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from swirl.errors import ConfigError, MissingExtra
+from swirl.judges import Judge, JudgeConfig
+from swirl.judges.model import ModelJudge
+from swirl.judges.random import Random
+from swirl.judges.reference import Reference
+from swirl.judges.rule import Rule
+from swirl.judges.solver import Solver
+from swirl.policies import PolicyConfig
+from swirl.tasks import Task
+from swirl.tasks.arithmetic import Arithmetic
+from swirl.tasks.gsm8k import Gsm8k
+from swirl.tasks.jsonl import Jsonl
+from swirl.tasks.world import World
+from swirl.tools import Tool, Toolbox
+from swirl.tools.calculator import Calculator
+from swirl.tools.search import Search
+
+if TYPE_CHECKING:
+    from swirl.engine.model import LanguageModel
+
+TASKS: Mapping[str, Callable[[str], Task]] = {
+    "arithmetic": lambda location: Arithmetic(),
+    "world": lambda location: World(),
+    "gsm8k": Gsm8k,
+    "jsonl": Jsonl,
+}
+"""Task name -> constructor, given what stands behind the colon."""
+
+TOOLS: Mapping[str, Callable[[Task], Tool]] = {
+    "calculator": lambda task: Calculator(),
+    "search": lambda task: Search(task.passages()),
+}
+
+
+def open_task(spec: str) -> Task:
+    """The task a recipe names, e.g. `arithmetic` or `jsonl:questions.jsonl`.
+
+    >>> open_task("arithmetic").tools
+    ('calculator',)
+    """
+    name, _, location = spec.partition(":")
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"unknown task {name!r}: expected one of {', '.join(TASKS)}{hint}")
+    return TASKS[name](location)
+
+
+def open_toolbox(task: Task) -> Toolbox:
+    """The tools that a task offers."""
+    unknown = [name for name in task.tools if name not in TOOLS]
+    if unknown:
+        raise ConfigError(f"unknown tool {unknown[0]!r} in task {task.name!r}: expected one of {', '.join(TOOLS)}")
+    return Toolbox([TOOLS[name](task) for name in task.tools])
+
+
+def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
+    """The judge a recipe names."""
+    if name == "model":
+        return _model_judge(config, policy, seed)
+    judges: Mapping[str, Callable[[], Judge]] = {
+        "rule": Rule,
+        "solver": Solver,
+        "reference": Reference,
+        "random": lambda: Random(seed),
+    }
+    return judges[name]()
+
+
+def _model_judge(config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
+    from swirl.policies.local import LocalPolicy
+
+    own = replace(policy, model=config.model or policy.model, lora_rank=0)
+    return ModelJudge(LocalPolicy(open_model(own, seed)), max_tokens=config.max_tokens)
+
+
+def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":
+    """The language model a recipe names, loaded; raises `MissingExtra` where torch is not installed."""
+    missing = [name for name in ("torch", "transformers", "safetensors", "peft") if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(
+            f"a model on this machine needs {', '.join(missing)}, which the core install leaves out: pip install 'swirl-rl[train]'"
+        )
+    from swirl.engine.model import load
+
+    return load(config, seed)

@@ -1,0 +1,254 @@
+"""The run folder: what a run is made of, on disk, and the lock that keeps a second process out.
+
+    runs/NAME/
+      run.toml             the resolved configuration, versions, git commit, seeds
+      warm_start/          metrics.jsonl, checkpoints/, model/ (only with a warm start)
+      trajectories.jsonl   one trajectory a line
+      verdicts.jsonl       one step verdict a line; verdicts-NAME.jsonl for further judges
+      calls.jsonl          timings and whatever else differs between two equal runs
+      selection.json       which trajectories the filter keeps, and why the rest fell
+      train/               metrics.jsonl, checkpoints/, model/
+      evaluation/          one JSONL a policy, task and mode
+      summary.json         every headline number with n, interval and seed
+      report.html          the page people read
+
+Two equal runs have equal files, `calls.jsonl`, the times in `summary.json` and the report aside. Stages meet here and nowhere else: each
+can be rerun, inspected, or replaced by another program.
+"""
+
+import fcntl
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from swirl import recipe
+from swirl.errors import RunFolderError
+from swirl.recipe import RunConfig
+from swirl.records import Appender, read, write_atomically
+from swirl.types import JudgedStep, Trajectory
+
+SCHEMA = "swirl.run/1"
+
+STAGES = ("warm_start", "generate", "judge", "filter", "train", "evaluate", "report")
+"""In the order in which they depend on one another."""
+
+_OUTPUTS = {
+    "warm_start": ["warm_start"],
+    "generate": ["trajectories.jsonl"],
+    "judge": ["verdicts*.jsonl"],
+    "filter": ["selection.json"],
+    "train": ["train"],
+    "evaluate": ["evaluation", "summary.json"],
+    "report": ["report.html"],
+}
+_SETTINGS_OF_STAGE = {name: (name,) for name in STAGES} | {"warm_start": ("warm_start", "policy", "seed"), "report": ()}
+
+
+class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.call/1", tag_field="schema"):
+    """The circumstances of a piece of work: what may differ between two equal runs."""
+
+    stage: str
+    item: str
+    seconds: float
+    count: int = 0
+    """Things done: trajectories, verdicts, updates."""
+    tokens: int = 0
+    """Tokens sampled."""
+    peak_memory_mb: float = 0.0
+    """Highest resident memory of the process so far, in MiB."""
+
+
+class Run:
+    """One run folder, locked against other writers while it is open as a context manager."""
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        self.path = path
+        self.config = config
+        self.trajectories = path / Trajectory.FILE
+        self.selection = path / "selection.json"
+        self.metrics = path / "train" / "metrics.jsonl"
+        self.model = path / "train" / "model"
+        self.warm_model = path / "warm_start" / "model"
+        self.evaluation = path / "evaluation"
+        self.summary = path / "summary.json"
+
+    def verdicts(self, judge: str) -> Path:
+        """The file of a judge's verdicts."""
+        return self.path / (JudgedStep.FILE if judge == self.config.judge.name else f"verdicts-{judge}.jsonl")
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> "Run":
+        """A new run folder, or the one that is there when it was made with the same configuration: then the run resumes."""
+        if (path / "run.toml").is_file():
+            run = cls.open(path)
+            changes = recipe.differences(run.config, config)
+            if changes:
+                raise RunFolderError(
+                    f"{path} holds a run with other settings ({'; '.join(changes[:3])}{'; ...' if len(changes) > 3 else ''}); "
+                    "choose another --out, delete the folder, or rerun one stage with its own command and --redo"
+                )
+            return run
+        if path.is_dir() and any(entry.name != "run.lock" for entry in path.iterdir()):
+            raise RunFolderError(
+                f"expected a new, empty or run folder at {path}, found other files in it; choose another --out"
+            )
+        run = cls(path, config)
+        run.write_config()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """The run in a folder."""
+        file = path / "run.toml"
+        if not file.is_file():
+            raise RunFolderError(
+                f"expected a run folder at {path}, found no run.toml in it; make one with `swirl run RECIPE --out {path}`"
+            )
+        try:
+            table = tomllib.loads(file.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RunFolderError(f"{file}: not valid TOML: {error}") from error
+        if table.get("schema") != SCHEMA:
+            raise RunFolderError(
+                f"{file}: expected schema {SCHEMA!r}, found {table.get('schema')!r}: the folder was made by another version of swirl"
+            )
+        return cls(path, recipe.configure(table.get("config", {}), str(file)))
+
+    def write_config(self) -> None:
+        table = {"schema": SCHEMA, "config": recipe.to_table(self.config), "provenance": provenance()}
+        write_atomically(self.path / "run.toml", recipe.dump(table))
+
+    def reconfigure(self, stage: str, config: RunConfig, redo: bool) -> None:
+        """Take changed settings for a stage and those after it. What these stages have written is removed where `redo` says so; without
+        it, a change that would contradict what is on disk is refused."""
+        changes = recipe.differences(self.config, config)
+        before = STAGES[: STAGES.index(stage)]
+        for done in before:
+            touched = [c for c in changes if c.split(".")[0].split(":")[0] in _SETTINGS_OF_STAGE[done]]
+            if touched and self.has(done):
+                raise RunFolderError(
+                    f"{self.path}: `{done}` has run already and comes before `{stage}`: {touched[0]}; use `swirl {done} --redo`"
+                )
+        if redo:
+            self.remove_from(stage)
+        elif changes and self.has(stage):
+            raise RunFolderError(
+                f"{self.path}: `{stage}` has run with other settings ({changes[0]}); add --redo to run it again"
+            )
+        if changes:
+            self.config = config
+            self.write_config()
+
+    def has(self, stage: str) -> bool:
+        """Whether a stage has left anything."""
+        return any(True for _ in self._outputs(stage))
+
+    def _outputs(self, stage: str) -> Iterator[Path]:
+        for pattern in _OUTPUTS[stage]:
+            yield from self.path.glob(pattern)
+
+    def remove_from(self, stage: str) -> None:
+        """Remove what a stage and all after it have written."""
+        for later in STAGES[STAGES.index(stage) :]:
+            for target in list(self._outputs(later)):
+                if target.is_dir():
+                    shutil.rmtree(target)
+                else:
+                    target.unlink(missing_ok=True)
+
+    def require(self, path: Path, stage: str) -> None:
+        """Raise where an earlier stage's file is missing."""
+        if not path.exists():
+            raise RunFolderError(
+                f"expected {path.name} in {self.path}, found none: run `swirl {stage} {self.path}` first"
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder against other writers; the lock ends with the process, however it ends."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        file = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(file)
+            raise RunFolderError(
+                f"{self.path} is in use by another swirl process; wait for it to end, or use another --out"
+            ) from error
+        try:
+            yield
+        finally:
+            os.close(file)
+
+    @contextmanager
+    def timed(self, stage: str, item: str, count: int = 0) -> Iterator[None]:
+        """Record how long a piece of work took."""
+        start = time.perf_counter()
+        yield
+        self.log(
+            [
+                Call(
+                    stage=stage,
+                    item=item,
+                    seconds=round(time.perf_counter() - start, 4),
+                    count=count,
+                    peak_memory_mb=peak_memory_mb(),
+                )
+            ]
+        )
+
+    def log(self, calls: Sequence[Call]) -> None:
+        with Appender(self.path / "calls.jsonl", Call) as log:
+            log.append(calls)
+
+    def seconds(self) -> float:
+        """Time spent on this run so far, over all the processes that worked on it."""
+        path = self.path / "calls.jsonl"
+        return sum(call.seconds for call in read(path, Call)) if path.exists() else 0.0
+
+
+def peak_memory_mb() -> float:
+    """Highest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024 * 1024), 1)
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and commit: what else decided the result."""
+    names = ("swirl-rl", "torch", "transformers", "peft", "numpy", "bm25s", "msgspec")
+    return {
+        "versions": {name: version for name in names if (version := _version(name))},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count() or 0,
+        "git_commit": _git_commit(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _git_commit() -> str:
+    """The commit of the source tree that swirl was imported from; empty for an installed package."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "log", "-1", "--format=%H", "--", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
