@@ -1,1 +1,153 @@
-"""Step-wise RL on stored states."""
+"""Step-wise RL on stored states: how to train, and what each update is recorded as.
+
+Torch-free, so that recipes can be read without the extra `train`; the work is in `swirl.train.loop` (policy gradient) and
+`swirl.train.sft`.
+The paper does not state its KL weight, learning rate, batch, baseline or number of updates: all of them are settings here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
+
+from msgspec import Struct
+
+from swirl.errors import ConfigError
+from swirl.policies import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train on stored states."""
+
+    objective: Literal["rloo", "reinforce", "sft"] = "rloo"
+    """rloo (baseline: the other actions at the same state), reinforce (the paper's) or sft (imitate the recorded actions)."""
+    updates: int = 100
+    """Optimiser steps."""
+    states: int = 32
+    """States an update; for sft: recorded actions an update."""
+    actions: int = 8
+    """Fresh actions a state. Sft has none."""
+    learning_rate: float = 1e-5
+    """Peak learning rate of AdamW."""
+    warmup_updates: int = 5
+    """Updates over which the learning rate rises linearly to its peak."""
+    decay: Literal["none", "linear", "cosine"] = "linear"
+    """How the learning rate falls to zero after the warm-up."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of AdamW, on matrices only."""
+    clip_norm: float = 1.0
+    """Largest Euclidean norm of an update's gradient; longer ones are scaled down."""
+    kl_weight: float = 0.02
+    """Weight of the reverse KL to the initial policy, in reward per nat; 0 leaves it out (and is not measured). Sft has none."""
+    kl: Literal["full", "k1"] = "full"
+    """full (over the whole vocabulary at each token, in the loss, the prefix held fixed) or k1 (summed over the action, in the reward)."""
+    baseline: Literal["none", "batch"] = "batch"
+    """For reinforce: none, or batch (the mean reward of the other actions of the update)."""
+    temperature: float = 1.0
+    """Sampling temperature; the policy that is trained is the one at this temperature."""
+    max_tokens: int = 256
+    """Most tokens of one action; one that is cut there is malformed unless it is complete."""
+    max_context: int = 4096
+    """Most tokens of a prompt and its action together."""
+    tokens_per_batch: int = 8192
+    """Most tokens, padding included, that go through the network at once. It bounds memory; up to rounding it changes no result."""
+    checkpoint_every: int = 25
+    """Updates between checkpoints; the last update is always followed by one."""
+    max_missing: float = 0.5
+    """Training stops at an update in which a larger share of the verdicts is missing."""
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            if get_args(kind) and getattr(self, name) not in get_args(kind):
+                choices = ", ".join(get_args(kind))
+                raise ConfigError(f"train.{name} must be one of {choices}, found {getattr(self, name)!r}")
+        counts = ("updates", "states", "actions", "max_tokens", "max_context", "tokens_per_batch", "checkpoint_every")
+        for name in counts:
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("warmup_updates", "weight_decay", "kl_weight"):
+            self._require(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("learning_rate", "clip_norm", "temperature"):
+            self._require(name, getattr(self, name) > 0, "above 0")
+        self._require("max_missing", 0 <= self.max_missing <= 1, "a share between 0 and 1")
+        self._require(
+            "actions",
+            self.objective != "rloo" or self.actions >= 2,
+            'at least 2 for "rloo", which compares actions at one state',
+        )
+
+    def _require(self, name: str, holds: bool, what: str) -> None:
+        if not holds:
+            raise ConfigError(f"train.{name} must be {what}, found {getattr(self, name)!r}")
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, max_context=self.max_context)
+
+
+class ByAction(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A count for each kind of action."""
+
+    tool_call: int = 0
+    answer: int = 0
+    malformed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.tool_call + self.answer + self.malformed
+
+
+class Metrics(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="swirl.update/1", tag_field="schema"):
+    """What one update learnt from. Timings are kept elsewhere, so that equal runs have equal metrics.
+
+    What a run has no use for is None: supervised training has no reward, and without a KL term the KL is not measured.
+    """
+
+    update: int
+    """From 1."""
+    num_samples: int
+    """Actions sampled, or imitated."""
+    loss: float
+    grad_norm: float
+    """Euclidean norm of the gradient before clipping."""
+    learning_rate: float
+    mean_tokens: float
+    """Mean length of an action."""
+    reward: float | None = None
+    """Mean verdict of the actions that have one; the KL penalty is not in it."""
+    good: float | None = None
+    """Share of them that were judged good."""
+    kl: float | None = None
+    """Mean KL to the initial policy, in nats an action."""
+    entropy: float | None = None
+    """Mean negative log-probability of the sampled tokens, in nats a token."""
+    malformed: float | None = None
+    """Share of the actions that are neither one tool call nor one answer."""
+    truncated: float | None = None
+    """Share of the actions that were cut at `max_tokens`."""
+    signal: float | None = None
+    """Share of the states where some action has an advantage other than zero."""
+    no_room: int = 0
+    """States whose context left no room for an action; they teach nothing."""
+    sampled: ByAction = ByAction()
+    """Actions by kind."""
+    missing: ByAction = ByAction()
+    """Actions without a verdict, by kind; if one kind misses more often than another, the gradient is biased."""
+
+    FILE: ClassVar[str] = "metrics.jsonl"
+
+
+class UpdateTiming(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="swirl.update_timing/1", tag_field="schema"
+):
+    """How long one update took, in seconds: circumstance, not content."""
+
+    update: int
+    sample_seconds: float
+    judge_seconds: float
+    learn_seconds: float
+    num_rows: int
+    """Distinct (context, action) pairs that went through the network."""
+
+
+OnUpdate = Callable[[Metrics, UpdateTiming], Any]
+"""Called after each update, once its metrics are on the disk."""
