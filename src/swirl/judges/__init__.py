@@ -18,8 +18,8 @@ class JudgeConfig:
     name: JudgeName = "rule"
     """rule (label-free), solver (the generated tasks only), reference (GSM8K's worked solutions), model (a language model) or random (a
     coin, the control)."""
-    reward: JudgeName | Literal[""] = ""
-    """Judge of the fresh actions in training; empty: the same as `name`, as in the paper."""
+    reward: JudgeName | Literal["same"] = "same"
+    """Judge of the fresh actions in training; same: `name`, as in the paper."""
     model: str = ""
     """The model judge's model: a folder or a hub id; empty: the policy's own initial model."""
     max_tokens: int = 512

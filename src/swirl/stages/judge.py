@@ -1,0 +1,61 @@
+"""Judging: a verdict on every step of every trajectory."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from swirl.catalog import open_judge
+from swirl.decompose import state_before
+from swirl.judges import Judge, StepSample
+from swirl.judges.agreement import Agreement, agreement
+from swirl.records import Appender, read
+from swirl.run import Run
+from swirl.stages.chunks import resume
+from swirl.stages.start import initial_policy
+from swirl.terminal import progress
+from swirl.types import JudgedStep, Trajectory
+
+CHUNK = 200
+"""Trajectories whose verdicts are committed together."""
+
+
+def judge(run: Run, names: Sequence[str] = ()) -> None:
+    """Write a verdict on every step of every trajectory, by the run's judge or by the judges named."""
+    run.require(run.trajectories, "generate")
+    trajectories = list(read(run.trajectories, Trajectory))
+    for name in names or [run.config.judge.name]:
+        with Appender(run.verdicts(name), JudgedStep) as out:
+            _judge_all(run, name, trajectories, out)
+
+
+def _judge_all(run: Run, name: str, trajectories: Sequence[Trajectory], out: "Appender[JudgedStep]") -> None:
+    chunks = [trajectories[i : i + CHUNK] for i in range(0, len(trajectories), CHUNK)]
+    start = resume(out, [sum(len(trajectory.steps) for trajectory in chunk) for chunk in chunks])
+    if start == len(chunks):
+        return
+    judging = open_judge(name, run.config.judge, initial_policy(run), run.config.seed)
+    with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
+        for number, chunk in enumerate(chunks[start:], start=start):
+            with run.timed("judge", f"{name}, chunk {number}", len(chunk)):
+                out.append(judge_steps(judging, chunk))
+            advance(len(chunk))
+
+
+def judge_steps(judging: Judge, trajectories: Sequence[Trajectory]) -> list[JudgedStep]:
+    """A verdict on every step of the trajectories, each blind to its own result and to what came later."""
+    places = [(trajectory, index) for trajectory in trajectories for index in range(len(trajectory.steps))]
+    samples = [
+        StepSample(state_before(trajectory, index), msgspec.structs.replace(trajectory.steps[index], observation=None))
+        for trajectory, index in places
+    ]
+    return [
+        JudgedStep(trajectory=trajectory.id, step=index, judge=judging.name, verdict=verdict)
+        for (trajectory, index), verdict in zip(places, judging.judge(samples), strict=True)
+    ]
+
+
+def compare(run: Run, first: str, second: str) -> Agreement:
+    """How far two judges agree on this run's steps, the second taken as the truth."""
+    judge(run, [first, second])
+    verdicts = {name: [record.verdict for record in read(run.verdicts(name), JudgedStep)] for name in (first, second)}
+    return agreement(verdicts[first], verdicts[second])

@@ -1,0 +1,52 @@
+"""Training on what the filter kept."""
+
+import msgspec
+
+from swirl.catalog import open_judge, open_model
+from swirl.decompose import decompose
+from swirl.errors import ConfigError
+from swirl.records import read
+from swirl.run import Run
+from swirl.stages.start import initial_policy
+from swirl.terminal import progress
+from swirl.types import Trajectory
+
+
+def train(run: Run) -> None:
+    """Train on what the filter kept: writes `train/metrics.jsonl`, checkpoints and `train/model`."""
+    run.require(run.selection, "filter")
+    if run.model.exists():
+        return
+    kept_ids = {d["trajectory"] for d in msgspec.json.decode(run.selection.read_bytes())["decisions"] if d["kept"]}
+    kept = [trajectory for trajectory in read(run.trajectories, Trajectory) if trajectory.id in kept_ids]
+    if not kept:
+        raise ConfigError(
+            f"{run.path}: the filter kept none of the trajectories, so there is nothing to train on; see `swirl filter`"
+        )
+    config, judges = run.config.train, run.config.judge
+    reward = judges.name if judges.reward == "same" else judges.reward
+    model = open_model(initial_policy(run), run.config.seed)
+    with progress(f"train ({config.objective})", config.updates, unit="updates") as advance:
+
+        def on_update(metrics: object, timing: object) -> None:
+            advance(1)
+
+        with run.timed("train", config.objective, config.updates):
+            if config.objective == "sft":
+                from swirl.train.sft import finetune
+
+                finetune(model, kept, config, seed=run.config.seed, folder=run.path / "train", on_update=on_update)
+            else:
+                from swirl.train.loop import train as train_on_states
+
+                states = [state for trajectory in kept for state in decompose(trajectory)]
+                rewarding = open_judge(reward, judges, initial_policy(run), run.config.seed)
+                train_on_states(
+                    model,
+                    states,
+                    rewarding,
+                    config,
+                    seed=run.config.seed,
+                    folder=run.path / "train",
+                    on_update=on_update,
+                )

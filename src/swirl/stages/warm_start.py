@@ -1,0 +1,53 @@
+"""The warm start: supervised training on demonstrations, for a model that does not know the protocol yet."""
+
+from collections.abc import Sequence
+
+from swirl.catalog import open_model, open_task, open_toolbox
+from swirl.errors import ConfigError
+from swirl.policies import Sampling
+from swirl.policies.scripted import ScriptedPolicy
+from swirl.rollout import begin, rollout
+from swirl.run import Run
+from swirl.stages.start import rules_of, training_questions
+from swirl.tasks import Task
+from swirl.terminal import progress, say
+from swirl.types import Question, Rules, Trajectory
+
+
+def warm_start(run: Run) -> None:
+    """Train on demonstrations, if the recipe asks for it: writes `warm_start/model`."""
+    config = run.config.warm_start
+    if not config.questions or run.warm_model.exists():
+        return
+    from swirl.train.sft import finetune
+
+    demonstrations = [
+        trajectory
+        for task in map(open_task, run.config.generate.tasks)
+        for trajectory in demonstrate(task, training_questions(run, task, config.questions), rules_of(run, task))
+    ]
+    if not demonstrations:
+        raise ConfigError("warm_start: none of the tasks has demonstrations; set warm_start.questions = 0")
+    say(f"warm start: {len(demonstrations)} demonstrations from {config.questions} questions a task")
+    model = open_model(run.config.policy, run.config.seed)
+    with (
+        progress("warm start", config.train.updates, unit="updates") as advance,
+        run.timed("warm_start", "all", config.train.updates),
+    ):
+        folder = run.warm_model.parent
+        finetune(
+            model, demonstrations, config.train, seed=run.config.seed, folder=folder, on_update=lambda *_: advance(1)
+        )
+
+
+def demonstrate(task: Task, questions: Sequence[Question], rules: Rules) -> list[Trajectory]:
+    """Worked solutions played against the real tools; those that do not end in the right answer are left out."""
+    toolbox, demonstrations = open_toolbox(task), []
+    for question in questions:
+        actions = task.demonstration(question)
+        if actions is not None:
+            state = begin(question, rules, policy="demonstration")
+            [played] = rollout([state], ScriptedPolicy(actions), toolbox, Sampling())
+            if played.answer is not None and task.grade(question, played.answer).correct:
+                demonstrations.append(played)
+    return demonstrations
