@@ -71,7 +71,7 @@ class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.cal
 
 
 class Run:
-    """One run folder, locked against other writers while it is open as a context manager."""
+    """One run folder. Whoever writes in it holds `locked(path)`."""
 
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path = path
@@ -176,23 +176,6 @@ class Run:
             )
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder against other writers; the lock ends with the process, however it ends."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(file)
-            raise RunFolderError(
-                f"{self.path} is in use by another swirl process; wait for it to end, or use another --out"
-            ) from error
-        try:
-            yield
-        finally:
-            os.close(file)
-
-    @contextmanager
     def timed(self, stage: str, item: str, count: int = 0) -> Iterator[None]:
         """Record how long a piece of work took."""
         start = time.perf_counter()
@@ -217,6 +200,27 @@ class Run:
         """Time spent on this run so far, over all the processes that worked on it."""
         path = self.path / "calls.jsonl"
         return sum(call.seconds for call in read(path, Call)) if path.exists() else 0.0
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a run folder against other writers; the lock ends with the process, however it ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        file = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunFolderError(f"cannot make a run folder at {path}: {error.strerror}; choose another --out") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise RunFolderError(
+            f"{path} is in use by another swirl process; wait for it to end, or use another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(file)
 
 
 def peak_memory_mb() -> float:

@@ -3,3 +3,42 @@
 Work is cut into fixed chunks that are committed whole; a stage that was killed goes on after the last whole chunk, and the result is the
 same as if it had never been disturbed. Commands and studies call these; the method itself is in the files named after it.
 """
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from swirl.recipe import RunConfig
+from swirl.report import write_report
+from swirl.run import Run, locked
+from swirl.stages.evaluate import evaluate
+from swirl.stages.filter import select
+from swirl.stages.generate import generate
+from swirl.stages.judge import judge
+from swirl.stages.train import train
+from swirl.stages.warm_start import warm_start
+
+
+def report(run: Run) -> None:
+    """Write `report.html`."""
+    write_report(run.path)
+
+
+STAGES: Mapping[str, Callable[[Run], object]] = {
+    "warm_start": warm_start,
+    "generate": generate,
+    "judge": judge,
+    "filter": select,
+    "train": train,
+    "evaluate": evaluate,
+    "report": report,
+}
+"""In the order in which they depend on one another."""
+
+
+def run_all(path: Path, config: RunConfig) -> Run:
+    """The whole method in one run folder; goes on where an earlier call was stopped."""
+    with locked(path):
+        run = Run.create(path, config)
+        for stage in STAGES.values():
+            stage(run)
+    return run
