@@ -1,0 +1,90 @@
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swirl.errors import RunFolderError
+from swirl.recipe import RunConfig, load_recipe
+from swirl.run import STAGES, Run, locked
+
+
+def test_a_run_folder_keeps_the_resolved_configuration_and_versions(tmp_path: Path) -> None:
+    config = load_recipe("demo").config
+    Run.create(tmp_path / "run", config)
+    assert Run.open(tmp_path / "run").config == config
+    text = (tmp_path / "run" / "run.toml").read_text()
+    assert "swirl-rl" in text
+    assert "git_commit" in text
+
+
+def test_the_same_command_resumes_and_another_is_refused(tmp_path: Path) -> None:
+    config = RunConfig()
+    Run.create(tmp_path, config)
+    assert Run.create(tmp_path, config).config == config
+    with pytest.raises(RunFolderError, match=r"other settings \(seed: 1 -> 2\)"):
+        Run.create(tmp_path, dataclasses.replace(config, seed=2))
+
+
+def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RunFolderError, match="found other files in it"):
+        Run.create(tmp_path, RunConfig())
+
+
+def test_a_folder_without_a_run_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="found no run.toml in it; make one with `swirl run RECIPE"):
+        Run.open(tmp_path)
+
+
+def test_a_run_folder_of_another_schema_is_refused(tmp_path: Path) -> None:
+    Run.create(tmp_path, RunConfig())
+    file = tmp_path / "run.toml"
+    file.write_text(file.read_text().replace("swirl.run/1", "swirl.run/9"))
+    with pytest.raises(RunFolderError, match=r"expected schema 'swirl.run/1', found 'swirl.run/9'"):
+        Run.open(tmp_path)
+
+
+def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
+    code = f"from pathlib import Path; from swirl.run import locked\nwith locked(Path({str(tmp_path)!r})): pass"
+    with locked(tmp_path):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "is in use by another swirl process" in done.stderr
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def _with_outputs(path: Path) -> Run:
+    run = Run.create(path, RunConfig())
+    for name in ("trajectories.jsonl", "verdicts.jsonl", "verdicts-rule.jsonl", "selection.json", "train/metrics.jsonl", "summary.json"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text("")
+    return run
+
+
+def test_redo_removes_a_stage_and_what_follows_from_it(tmp_path: Path) -> None:
+    run = _with_outputs(tmp_path)
+    run.reconfigure("filter", run.config, redo=True)
+    assert [stage for stage in STAGES if run.has(stage)] == ["generate", "judge"]
+
+
+def test_judging_again_leaves_no_verdict_of_any_judge(tmp_path: Path) -> None:
+    run = _with_outputs(tmp_path)
+    run.reconfigure("judge", run.config, redo=True)
+    assert not list(tmp_path.glob("verdicts*"))
+
+
+def test_a_stage_that_has_run_is_not_silently_changed(tmp_path: Path) -> None:
+    run = _with_outputs(tmp_path)
+    changed = dataclasses.replace(run.config, train=dataclasses.replace(run.config.train, updates=7))
+    with pytest.raises(RunFolderError, match=r"`train` has run with other settings \(train.updates: 100 -> 7\); add --redo"):
+        run.reconfigure("train", changed, redo=False)
+    run.reconfigure("train", changed, redo=True)
+    assert Run.open(tmp_path).config.train.updates == 7
+
+
+def test_settings_of_an_earlier_stage_cannot_be_changed_later(tmp_path: Path) -> None:
+    run = _with_outputs(tmp_path)
+    changed = dataclasses.replace(run.config, generate=dataclasses.replace(run.config.generate, samples=9))
+    with pytest.raises(RunFolderError, match="`generate` has run already and comes before `train`"):
+        run.reconfigure("train", changed, redo=True)
