@@ -1,0 +1,192 @@
+"""The command line as a user meets it: mistakes are one sentence, never a traceback, and nothing is lost."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from swirl.cli import COMMANDS, main
+
+
+def answer(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> tuple[int, str]:
+    """Exit status and what was said, on both streams, white space folded."""
+    try:
+        status = main(words)
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    said = capsys.readouterr()
+    return status, " ".join((said.out + said.err).replace("│", " ").split())
+
+
+def test_the_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = answer(capsys, ["--help"])
+    assert status == 0
+    assert all(f" {name} " in said for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = answer(capsys, [command, "--help"])
+    assert status == 0
+    assert f"Example: swirl {command}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["dmeo"], "unknown command 'dmeo': did you mean 'demo'?"),
+        (["run", "gsmk8"], "did you mean 'gsm8k'?"),
+        (["run"], "expected a recipe: swirl run RECIPE"),
+        (["run", "demo", "--train.update", "3"], "--train.updates INT"),
+        (["run", "demo", "--train.updates", "many"], "invalid literal for int() with base 10: 'many'"),
+        (["run", "demo", "--filter.rule", "proces"], "Expected one of ('none', 'process', 'outcome', 'both')"),
+        (["judge"], "expected a run folder: swirl judge RUN"),
+        (["judge", "no/such/run"], "expected a run folder at no/such/run, found no run.toml in it"),
+        (["recipes", "copy", "demmo"], "unknown recipe 'demmo': expected one of demo"),
+        (["recipes", "burn"], "expected `swirl recipes list` or `swirl recipes copy NAME`, found 'burn'"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(
+    words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, said = answer(capsys, words)
+    assert status == 2
+    assert sentence in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_recipes_are_listed_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "gsm8k" in answer(capsys, ["recipes"])[1]
+    assert answer(capsys, ["recipes", "copy", "gsm8k"])[0] == 0
+    assert (tmp_path / "gsm8k.toml").read_text().startswith("# Real GSM8K questions")
+    status, said = answer(capsys, ["recipes", "copy", "gsm8k"])
+    assert status == 2
+    assert "gsm8k.toml is there already" in said
+
+
+def test_the_flags_are_the_golden_list(capsys: pytest.CaptureFixture[str]) -> None:
+    """A new setting is a decision: it is added here on purpose, with `python tests/test_cli.py`."""
+    golden = (Path(__file__).parent / "golden" / "flags.txt").read_text().split()
+    assert flags(capsys) == golden
+
+
+def flags(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    said = answer(capsys, ["run", "--help"])[1]
+    return sorted({word for word in said.split() if word.startswith("--") and len(word) > 2})
+
+
+# What follows runs the pipeline on a few questions.
+
+SMALL = ["--generate.questions", "4", "--generate.samples", "2", "--evaluate.questions", "4", "--train.updates", "2"]
+
+
+def small(out: Path, *more: str) -> list[str]:
+    return ["run", "smoke", "--out", str(out), *SMALL, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    assert main(small(out)) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
+    names = {"run.toml", "trajectories.jsonl", "verdicts.jsonl", "calls.jsonl", "selection.json", "summary.json", "report.html"}
+    assert names <= {path.name for path in finished.iterdir()}
+    summary = json.loads((finished / "summary.json").read_text())
+    for part in (summary, *summary["tasks"].values()):
+        for stand in (part, part["greedy"]):
+            assert 0 <= stand["before"]["accuracy"] <= 1
+            assert 0 <= stand["after"]["accuracy"] <= 1
+            assert len(stand["gain"]["ci95"]) == 2
+            assert stand["gain"]["ci95"][0] <= stand["gain"]["mean"] <= stand["gain"]["ci95"][1]
+    assert set(summary["tasks"]) == {"arithmetic", "world"}
+    assert summary["seconds"]["total"] > 0
+    assert summary["peak_memory_mb"] > 0
+
+
+@pytest.mark.slow
+def test_the_stages_alone_make_what_the_whole_makes(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["generate", str(run), "--recipe", "smoke", *SMALL]) == 0
+    for stage in ("judge", "filter", "train", "evaluate", "report"):
+        assert main([stage, str(run)]) == 0
+    for name in ("trajectories.jsonl", "verdicts.jsonl", "selection.json", "train/metrics.jsonl"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_second_run_of_the_same_command_does_nothing_again(finished: Path) -> None:
+    before = (finished / "trajectories.jsonl").stat().st_mtime_ns, (finished / "train" / "metrics.jsonl").stat().st_mtime_ns
+    assert main(small(finished)) == 0
+    after = (finished / "trajectories.jsonl").stat().st_mtime_ns, (finished / "train" / "metrics.jsonl").stat().st_mtime_ns
+    assert after == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags_given", "sentence"),
+    [
+        (["--generate.tasks", "arithmetics"], "unknown task 'arithmetics': expected one of arithmetic, world, gsm8k, jsonl; did you mean 'arithmetic'?"),
+        (["--policy.model", "no/such/model"], "no/such/model"),
+        (["--generate.tasks", "jsonl:empty.jsonl"], "empty.jsonl"),
+        (["--generate.tasks", "jsonl:truncated.jsonl"], "truncated.jsonl:1"),
+        (["--generate.tasks", "jsonl:latin1.jsonl"], "latin1.jsonl:1"),
+        (["--judge.name", "reference"], "reference"),
+    ],
+)
+def test_bad_input_is_named(
+    flags_given: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.jsonl").write_text("")
+    Path("truncated.jsonl").write_text('{"id": "1", "question": "What')
+    Path("latin1.jsonl").write_bytes('{"id": "1", "question": "Où?"}\n'.encode("latin-1"))
+    status, said = answer(capsys, small(Path("out"), *flags_given))
+    assert status == 2
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_the_outcome_rule_needs_gold_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text('{"id": "1", "question": "What is 2 + 3?"}\n')
+    words = ["--generate.tasks", "jsonl:mine.jsonl", "--judge.name", "rule", "--filter.rule", "outcome"]
+    status, said = answer(capsys, small(Path("out"), *words))
+    assert status == 2
+    assert 'filter.rule = "outcome" compares with gold answers, but question' in said
+    assert Path("out/trajectories.jsonl").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_a_torn_line_is_cut_off_and_a_broken_one_is_named(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    whole = (run / "trajectories.jsonl").read_bytes()
+    (run / "trajectories.jsonl").write_bytes(whole + b'{"schema": "swirl.traj')
+    status, said = answer(capsys, ["generate", str(run)])
+    assert status == 0
+    assert "22 bytes of an unfinished line were cut off" in said
+    assert (run / "trajectories.jsonl").read_bytes() == whole
+    (run / "trajectories.jsonl").write_bytes(b'{"schema": "swirl.trajectory/1", "id": 3}\n' + whole)
+    status, said = answer(capsys, ["judge", str(run), "--redo"])
+    assert status == 2
+    assert "trajectories.jsonl:1: field id: Expected `str`, got `int`" in said
+
+
+if __name__ == "__main__":
+    import subprocess
+    import sys
+
+    said = subprocess.run([sys.executable, "-m", "swirl", "run", "--help"], capture_output=True, text=True, check=True).stdout
+    found = sorted({word for word in said.replace("│", " ").split() if word.startswith("--") and len(word) > 2})
+    (Path(__file__).parent / "golden" / "flags.txt").write_text("\n".join(found) + "\n")
