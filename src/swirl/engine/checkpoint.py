@@ -1,0 +1,147 @@
+"""Model folders: reading and writing weights, tokenizers and adapters in the Hugging Face layout, safetensors only.
+
+A folder is written whole or not at all: into a temporary folder beside it, which then takes its name.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swirl.errors import ModelError
+
+ADAPTER = "adapter_config.json"
+"""Its presence makes a folder an adapter, to be put on the base model it names."""
+
+
+def load_network(folder: Path, dtype: torch.dtype) -> Any:
+    """The causal language model of a folder, on the processor, in evaluation mode and without dropout."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    _require_model_folder(folder, "config.json")
+    try:
+        network, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise ModelError(f"the model in {folder} cannot be read: {_reason(error)}; fetch or save it again") from error
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[what]:
+            some = ", ".join(sorted(str(key) for key in report[what])[:3])
+            raise ModelError(
+                f"the weights in {folder} do not fit its config.json: {len(report[what])} {what.replace('_', ' ')}"
+                f" ({some}); they belong to another architecture"
+            )
+    return _without_dropout(network.eval())
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise ModelError(f"the tokenizer in {folder} cannot be read: {_reason(error)}") from error
+
+
+def adapter_base(folder: Path) -> str:
+    """The model an adapter folder is to be put on: a hub id, a folder, or `bundled`."""
+    try:
+        return str(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder / ADAPTER} does not name its base model: {_reason(error)}") from error
+
+
+def merge_adapter(base: Any, folder: Path) -> Any:
+    """The base model with the adapter of a folder added to its weights."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(base, folder, local_files_only=True).merge_and_unload().eval()
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise ModelError(f"the adapter in {folder} cannot be put on its base model: {_reason(error)}") from error
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over the weights files, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def write_folder(network: Any, tokenizer: Any, folder: Path, base: str) -> None:
+    """Write a network with its tokenizer; of a network with adapters only these, and the name of the base they belong on."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        network.save_pretrained(fresh, safe_serialization=True)
+        tokenizer.save_pretrained(fresh)
+        (fresh / "README.md").unlink(missing_ok=True)
+        if (fresh / ADAPTER).is_file():
+            settings = json.loads((fresh / ADAPTER).read_text()) | {"base_model_name_or_path": base}
+            (fresh / ADAPTER).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+        _take_name(fresh, folder)
+    except OSError as error:
+        raise ModelError(f"the model cannot be written to {folder}: {_reason(error)}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _take_name(fresh: Path, folder: Path) -> None:
+    """Flush the folder to disk, then put it where `folder` was."""
+    for path in [*fresh.iterdir(), fresh]:
+        _flush(path)
+    fresh.chmod(0o755)
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        os.replace(folder, old)
+        os.replace(fresh, folder)
+        shutil.rmtree(old)
+    else:
+        os.replace(fresh, folder)
+    _flush(folder.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _require_model_folder(folder: Path, config: str) -> None:
+    wanted = {config: (folder / config).is_file(), "*.safetensors": any(folder.glob("*.safetensors"))}
+    lacking = " and ".join(name for name, found in wanted.items() if not found)
+    if lacking:
+        raise ModelError(
+            f"{folder} is not a model folder: it has no {lacking}; expected the Hugging Face layout with safetensors weights"
+        )
+
+
+def _without_dropout(network: Any) -> Any:
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+    return network
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,89 @@
+"""When a sampled sequence ends.
+
+At an end-of-turn token, or at the token that completes a closing tag in the decoded text. Tags may span tokens, and tags inside thinking
+do not count. Text is decoded only where a token could be the last of a tag, and then only as much of the end as a tag can take.
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor
+
+from swirl.engine import Finish, Sampling
+from swirl.engine.model import LanguageModel
+
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+
+
+@dataclass
+class Row:
+    """One sequence being sampled."""
+
+    thinking: bool
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish: Finish | None = None
+    visible: list[int] = field(default_factory=list)
+    """Ids since the thinking ended, special tokens left out: what the decoded action is made of."""
+
+
+class Stopping:
+    """The rule for one model and one way of sampling."""
+
+    def __init__(self, lm: LanguageModel, sampling: Sampling) -> None:
+        self._tokenizer = lm.tokenizer
+        self._chat = lm.chat
+        self._end_ids = lm.end_ids
+        self._special = frozenset(lm.tokenizer.all_special_ids)
+        self._stop = sampling.stop
+        # A token is at least a byte; a few more, because the first piece of a text may lose its space.
+        self._tail = max((len(tag.encode()) for tag in sampling.stop), default=0) + 4
+        self._may_end = _may_end(lm.tokenizer, frozenset(tag[-1] for tag in sampling.stop if tag))
+        self._watched = self._may_end | lm.end_ids | self._special | {lm.chat.think, lm.chat.end_think}
+
+    def row(self) -> Row:
+        """A sequence of which nothing is sampled yet."""
+        return Row(thinking=self._chat.opens_thinking)
+
+    def advance(self, rows: list[Row], tokens_B: Tensor, logprobs_B: Tensor) -> None:
+        """Append a token to every row that has not ended."""
+        for row, token, logprob in zip(rows, tokens_B.tolist(), logprobs_B.tolist(), strict=True):
+            if row.finish is None:
+                row.ids.append(token)
+                row.logprobs.append(logprob)
+                if token not in self._watched:
+                    row.visible.append(token)
+                else:
+                    self._look(row, token)
+
+    def _look(self, row: Row, token: int) -> None:
+        if token == self._chat.think and len(row.ids) == 1:
+            row.thinking = True
+        elif token == self._chat.end_think:
+            row.thinking = False
+            row.visible.clear()
+        elif token in self._end_ids:
+            row.finish = Finish.STOP
+        elif token not in self._special:
+            row.visible.append(token)
+            if not row.thinking and token in self._may_end and self._closes(row):
+                row.finish = Finish.STOP
+
+    def _closes(self, row: Row) -> bool:
+        text = self._tokenizer.decode(row.visible[-self._tail :], clean_up_tokenization_spaces=False)
+        return any(tag in text for tag in self._stop)
+
+
+@lru_cache(maxsize=8)
+def _may_end(tokenizer: Any, last_characters: frozenset[str]) -> frozenset[int]:
+    """Ids of the tokens that can bring the last character of a tag: those that show it, and all where tokens may hide it."""
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    plain = all(character.isascii() and character.isprintable() and character != " " for character in last_characters)
+    return frozenset(
+        index
+        for index, token in enumerate(tokens)
+        if token is not None
+        and (not plain or _BYTE_TOKEN.fullmatch(token) or any(character in token for character in last_characters))
+    )
