@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -35,6 +35,7 @@ class StepSample(Struct, frozen=True):
     """Its `observation` is None."""
 
 
+@runtime_checkable
 class Judge(Protocol):
     name: str
 

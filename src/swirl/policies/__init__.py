@@ -1,7 +1,7 @@
 """Who writes the actions: a `Policy` continues prompts. `scripted` is the test double, `local` a causal language model on this machine."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -23,6 +23,7 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     logprobs: tuple[float, ...] = ()
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Anything that continues prompts."""
 

@@ -1,7 +1,7 @@
 """Where questions come from and how answers are graded."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -27,6 +27,7 @@ class Passage(Struct, frozen=True):
     text: str
 
 
+@runtime_checkable
 class Task(Protocol):
     """A source of questions. Same arguments, same questions, in the same order."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ class ToolInput(Struct, frozen=True):
     """Ids of the passages a search may look at; empty: all."""
 
 
+@runtime_checkable
 class Tool(Protocol):
     name: str
     description: str
