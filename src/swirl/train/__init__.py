@@ -5,8 +5,9 @@ Torch-free, so that recipes can be read without the extra `train`; the work is i
 The paper does not state its KL weight, learning rate, batch, baseline or number of updates: all of them are settings here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 from msgspec import Struct
@@ -74,6 +75,7 @@ class TrainConfig:
             self.objective != "rloo" or self.actions >= 2,
             'at least 2 for "rloo", which compares actions at one state',
         )
+        _ = self.sampling
 
     def _require(self, name: str, holds: bool, what: str) -> None:
         if not holds:
@@ -147,6 +149,22 @@ class UpdateTiming(
     learn_seconds: float
     num_rows: int
     """Distinct (context, action) pairs that went through the network."""
+
+    @classmethod
+    def between(cls, clock: Sequence[float], *, update: int, num_rows: int) -> "UpdateTiming":
+        """From four readings of a clock: at the start, and after sampling, judging and learning.
+
+        >>> UpdateTiming.between([0.0, 1.0, 3.0, 7.0], update=0, num_rows=2).learn_seconds
+        4.0
+        """
+        seconds = [after - before for before, after in pairwise(clock)]
+        return cls(
+            update=update + 1,
+            sample_seconds=seconds[0],
+            judge_seconds=seconds[1],
+            learn_seconds=seconds[2],
+            num_rows=num_rows,
+        )
 
 
 OnUpdate = Callable[[Metrics, UpdateTiming], Any]

@@ -1,0 +1,101 @@
+"""A training session: a learner, the metrics it writes, and the checkpoints that let it be killed at any moment.
+
+Called again with the same arguments, it goes on from the newest checkpoint; metrics of later updates, which that checkpoint does not know
+of, are dropped and come out the same again. Both kinds of training are loops over `updates`, and `commit` what each of them was.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from swirl.engine.model import LanguageModel, save
+from swirl.errors import RunFolderError, TrainingError
+from swirl.records import Appender
+from swirl.seeds import derive
+from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
+from swirl.train import checkpoint as checkpoints
+from swirl.train.learner import Learner
+from swirl.types import Trajectory
+
+
+def ignore(metrics: Metrics, timing: UpdateTiming) -> None:
+    """An `OnUpdate` that does nothing."""
+
+
+def draw(num_items: int, size: int, update: int, seed: int) -> list[int]:
+    """Which items an update gets, by position: epochs, each in an order of its own, cut into batches one after another.
+
+    >>> [sorted(draw(4, 2, 0, seed=1) + draw(4, 2, 1, seed=1)), len(draw(4, 3, 5, seed=1))]
+    [[0, 1, 2, 3], 3]
+    """
+    places = range(update * size, (update + 1) * size)
+    orders = {epoch: _order(num_items, epoch, seed) for epoch in {place // num_items for place in places}}
+    return [orders[place // num_items][place % num_items] for place in places]
+
+
+def _order(num_items: int, epoch: int, seed: int) -> list[int]:
+    return sorted(range(num_items), key=lambda item: derive(seed, "train", epoch, item))
+
+
+class Session:
+    """A run of updates in a folder: `metrics.jsonl`, `checkpoints/`, and `model/` once all are done. A context manager."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        data: Sequence[Trajectory],
+        config: TrainConfig,
+        *,
+        seed: int,
+        folder: Path,
+        on_update: OnUpdate,
+    ) -> None:
+        self.learner = Learner(lm, config)
+        self.config = config
+        self.folder = folder
+        self.on_update = on_update
+        self.run: dict[str, Any] = {f"train.{name}": value for name, value in asdict(config).items()}
+        self.run |= {"seed": seed, "policy": lm.name, "training data": _digest(data)}
+        self._metrics = Appender(folder / Metrics.FILE, Metrics)
+
+    def updates(self) -> Iterator[int]:
+        """The updates still to be done, counted from 0, and `commit`ted by the caller one by one."""
+        done = checkpoints.restore(self.folder / "checkpoints", self.learner, self.run)
+        if done > len(self._metrics):
+            raise RunFolderError(
+                f"expected metrics of the {done} updates of the newest checkpoint in {self._metrics.path}, found {len(self._metrics)}; "
+                "delete the folder and train again"
+            )
+        self._metrics.rewind(done)
+        yield from range(done, self.config.updates)
+        save(self.learner.lm, self.folder / "model")
+
+    def commit(self, metrics: Metrics, timing: UpdateTiming) -> None:
+        """Record an update, and write a checkpoint where one is due."""
+        self._metrics.append([metrics])
+        self.on_update(metrics, timing)
+        if metrics.update % self.config.checkpoint_every == 0 or metrics.update == self.config.updates:
+            about = checkpoints.About(updates=metrics.update, run=self.run)
+            checkpoints.write(self.folder / "checkpoints", self.learner, about)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._metrics.close()
+
+
+def _digest(data: Sequence[Trajectory]) -> str:
+    if not data:
+        raise TrainingError("there is nothing to train on: no state was kept; see what the filter dropped, and why")
+    digest = hashlib.sha256()
+    for trajectory in data:
+        digest.update(msgspec.json.encode(trajectory) + b"\n")
+    return f"{len(data)} records {digest.hexdigest()[:16]}"

@@ -1,0 +1,62 @@
+"""Supervised fine-tuning: imitate the recorded actions of whole trajectories.
+
+The control that SWiRL is compared with (paper, section 4.3), and the warm start of a model that does not know the protocol yet. Only
+actions are imitated: questions, instructions and observations are context and get no gradient, as in step-wise RL. The context of an
+action is rendered as it was when the action was taken.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+from swirl.decompose import state_before
+from swirl.engine.model import LanguageModel
+from swirl.errors import ConfigError
+from swirl.protocol import render
+from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
+from swirl.train.groups import count
+from swirl.train.rows import Ids, imitation_rows
+from swirl.train.session import Session, draw, ignore
+from swirl.types import Trajectory
+
+
+def finetune(
+    lm: LanguageModel,
+    trajectories: Sequence[Trajectory],
+    config: TrainConfig,
+    *,
+    seed: int,
+    folder: Path,
+    on_update: OnUpdate = ignore,
+) -> None:
+    """Train a model in place on the actions of trajectories, `config.states` of them an update. Writes and resumes like
+    `swirl.train.loop.train`."""
+    if config.objective != "sft":
+        raise ConfigError(f'supervised training expects train.objective "sft", found "{config.objective}"')
+    with Session(lm, trajectories, config, seed=seed, folder=folder, on_update=on_update) as session:
+        places = [(trajectory, i) for trajectory in trajectories for i in range(len(trajectory.steps))]
+        for update in session.updates():
+            start = perf_counter()
+            batch = [places[i] for i in draw(len(places), config.states, update, seed)]
+            pairs = [pair(lm, trajectory, i) for trajectory, i in batch]
+            learnt = session.learner.learn(imitation_rows(pairs), update)
+            clock = [start, start, start, perf_counter()]
+            session.commit(
+                Metrics(
+                    update=update + 1,
+                    num_samples=len(batch),
+                    loss=learnt.loss,
+                    grad_norm=learnt.grad_norm,
+                    learning_rate=learnt.learning_rate,
+                    mean_tokens=sum(len(action) for _, action in pairs) / len(pairs),
+                    sampled=count([trajectory.steps[i] for trajectory, i in batch]),
+                ),
+                UpdateTiming.between(clock, update=update, num_rows=learnt.num_rows),
+            )
+
+
+def pair(lm: LanguageModel, trajectory: Trajectory, index: int) -> tuple[Ids, Ids]:
+    """The context and the action of a step, in ids: those that were sampled, or the encoded text where they are not known."""
+    step = trajectory.steps[index]
+    context = tuple(lm.chat.context_ids(render(state_before(trajectory, index))))
+    return context, step.token_ids or tuple(lm.chat.encode(step.text))
