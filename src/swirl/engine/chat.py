@@ -103,9 +103,17 @@ def chat_format(tokenizer: Any) -> ChatFormat:
     """Read the format off a Hugging Face tokenizer. Raises `ModelError` where its template does not keep contents as they are."""
     glue = _glue(tokenizer) if tokenizer.chat_template else _plain(tokenizer)
     controls = _controls(tokenizer, glue)
+    opening, generate, history, close = (tuple(_ids(tokenizer, part, special=True)) for part in glue)
+
+    def encode(text: str) -> list[int]:
+        return [i for piece in _pieces(text, controls) for i in _ids(tokenizer, piece, special=False)]
+
     return ChatFormat(
-        *(tuple(_ids(tokenizer, part, special=True)) for part in glue),
-        encode=lambda text: [i for piece in _pieces(text, controls) for i in _ids(tokenizer, piece, special=False)],
+        opening,
+        generate,
+        history,
+        close,
+        encode=encode,
         think=_single(tokenizer, THINK),
         end_think=_single(tokenizer, END_THINK),
     )

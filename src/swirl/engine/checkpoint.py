@@ -83,6 +83,33 @@ def weights_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def read_weights(network: Any, folder: Path, *, adapters: bool) -> None:
+    """Put the weights of a folder into a network of the same shape; with `adapters`, into its adapters only."""
+    from peft import set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    _require_model_folder(folder, ADAPTER if adapters else "config.json")
+    try:
+        weights = {
+            name: part for path in sorted(folder.glob("*.safetensors")) for name, part in load_file(path).items()
+        }
+        if adapters:
+            found = set_peft_model_state_dict(network, weights)
+            lacking = [name for name in found.missing_keys if "lora_" in name]
+        else:
+            found = network.load_state_dict(weights, strict=False)
+            tied = set(network.all_tied_weights_keys)
+            lacking = [name for name in found.missing_keys if name not in tied]
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"the weights in {folder} cannot be put into this model: {_reason(error)}") from error
+    wrong = [*lacking, *found.unexpected_keys]
+    if wrong:
+        raise ModelError(
+            f"the weights in {folder} are those of another architecture: {len(wrong)} do not fit ({wrong[0]})"
+        )
+
+
 def write_folder(network: Any, tokenizer: Any, folder: Path, base: str) -> None:
     """Write a network with its tokenizer; of a network with adapters only these, and the name of the base they belong on."""
     folder.parent.mkdir(parents=True, exist_ok=True)

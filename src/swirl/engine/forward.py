@@ -25,12 +25,12 @@ class ActionLogits(NamedTuple):
 def action_logits(
     network: Any, contexts: Sequence[Sequence[int]], actions: Sequence[Sequence[int]], device: torch.device
 ) -> ActionLogits:
-    """Logits that predict each token of `actions[i]` after `contexts[i]`. Padding stands on the right, where causal attention never sees it.
+    """Logits that predict each token of `actions[i]` after `contexts[i]`; none of these may be empty.
 
-    No context and no action may be empty.
+    Padding stands on the right, where causal attention never sees it.
     """
     rows = [[*context, *action] for context, action in zip(contexts, actions, strict=True)]
-    assert all(contexts) and all(actions), "a context and an action have at least one token each"
+    assert all([*contexts, *actions]), "a context and an action have at least one token each"
     tokens_BT = _padded(actions, device)
     lengths_B1 = torch.tensor([[len(action)] for action in actions], device=device)
     starts_B1 = torch.tensor([[len(context)] for context in contexts], device=device)

@@ -24,6 +24,7 @@ from swirl.engine.checkpoint import (
     load_network,
     load_tokenizer,
     merge_adapter,
+    read_weights,
     weights_digest,
     write_folder,
 )
@@ -96,6 +97,11 @@ def save(lm: LanguageModel, folder: Path) -> None:
     is_folder = lm.config.model != BUNDLED and Path(lm.config.model).expanduser().is_dir()
     base = str(lm.folder.resolve()) if is_folder else lm.config.model
     write_folder(lm.network, lm.tokenizer, folder, base)
+
+
+def restore(lm: LanguageModel, folder: Path) -> None:
+    """Put the weights that `save` wrote back into a model loaded with the same configuration, bit for bit."""
+    read_weights(lm.network, folder, adapters=lm.has_adapters)
 
 
 @contextmanager

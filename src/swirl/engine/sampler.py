@@ -4,7 +4,7 @@ Equal contexts, and all samples of a context, share one prefill. Every sequence 
 own seed, and picks a token by the inverse of its cumulative distribution, so what it draws depends on its context and its seed, up to
 floating-point rounding, not on what it is batched with.
 
-What each sequence does next (end, stop tags, thinking) is in `swirl.engine.stopping`.
+How the network reads is in `decoder`, which sequence sits where in `seating`, when one ends in `stopping`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from swirl.engine import Finish, Sampling
-from swirl.engine.cache import grown_cache
+from swirl.engine.decoder import Decoder
 from swirl.engine.model import LanguageModel
+from swirl.engine.seating import Seating
 from swirl.engine.stopping import Stopping
 from swirl.errors import PolicyFailure
 
@@ -26,7 +27,7 @@ _SCALE = 2.0**40
 """Probabilities are rounded to multiples of 1 / _SCALE, because whole numbers add up exactly, in any order, on any device."""
 
 _MEMORY = {"cpu": 2**30, "mps": 2**31, "cuda": 2**33}
-"""Bytes a batch may take for its cache and its prefill; weights not included."""
+"""Bytes the cache of a batch may take."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,19 @@ class Sampled:
 
 
 @dataclass(frozen=True)
+class _Request:
+    """One sequence to sample: its place in the result, and its seed."""
+
+    place: tuple[int, int]
+    seed: int
+
+
+@dataclass(frozen=True)
 class _Batch:
-    """Distinct contexts, and for each of them the places and seeds of its samples."""
+    """Distinct contexts, and for each of them what is asked for."""
 
     contexts: list[Sequence[int]]
-    samples: list[list[tuple[tuple[int, int], int]]]
+    requests: list[list[_Request]]
 
 
 def sample(
@@ -60,35 +69,36 @@ def sample(
     results = [[Sampled((), (), Finish.CONTEXT) for _ in own] for own in seeds]
     fitting = [i for i, context in enumerate(contexts) if len(context) <= room]
     stopping = Stopping(lm, sampling)
-    for batch in _batches(lm, fitting, contexts, seeds, sampling.max_tokens):
-        places = [place for own in batch.samples for place, _ in own]
-        for (i, j), one in zip(places, _sample_batch(lm, batch, sampling, stopping), strict=True):
+    for batch in _batches(lm, _merged(fitting, contexts, seeds), sampling.max_tokens):
+        for request, one in _sample_batch(lm, batch, sampling, stopping):
+            i, j = request.place
             results[i][j] = one
     return results
 
 
-def _batches(
-    lm: LanguageModel,
-    fitting: Sequence[int],
-    contexts: Sequence[Sequence[int]],
-    seeds: Sequence[Sequence[int]],
-    max_tokens: int,
-) -> Iterator[_Batch]:
-    """Cut the work by memory: a function of the input and the network's shape alone."""
-    merged: dict[tuple[int, ...], list[tuple[tuple[int, int], int]]] = {}
+def _merged(
+    fitting: Sequence[int], contexts: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]]
+) -> list[tuple[Sequence[int], list[_Request]]]:
+    """Each distinct context once, with all that is asked of it, the shortest first."""
+    merged: dict[tuple[int, ...], list[_Request]] = {}
     for i in fitting:
-        merged.setdefault(tuple(contexts[i]), []).extend(((i, j), seed) for j, seed in enumerate(seeds[i]))
-    limit, cached, active = _MEMORY[lm.device.type], _cache_bytes(lm.network.config), _prefill_bytes(lm.network.config)
-    batch, rows = _Batch([], []), 0
-    for context, samples in sorted(merged.items(), key=lambda item: len(item[0])):
-        grown = rows + len(samples)
-        cost = grown * (len(context) + max_tokens) * cached + (len(batch.contexts) + 1) * len(context) * active
-        if batch.contexts and cost > limit:
+        merged.setdefault(tuple(contexts[i]), []).extend(_Request((i, j), seed) for j, seed in enumerate(seeds[i]))
+    return sorted(((context, asked) for context, asked in merged.items() if asked), key=lambda item: len(item[0]))
+
+
+def _batches(
+    lm: LanguageModel, work: Sequence[tuple[Sequence[int], list[_Request]]], max_tokens: int
+) -> Iterator[_Batch]:
+    """Cut the work by memory: a function of the input and the network's shape alone. A single context is never cut."""
+    limit = _MEMORY[lm.device.type] // _cache_bytes(lm.network.config)
+    batch, sequences = _Batch([], []), 0
+    for context, asked in work:
+        sequences += len(asked)
+        if batch.contexts and sequences * (len(context) + max_tokens) > limit:
             yield batch
-            batch, grown = _Batch([], []), len(samples)
+            batch, sequences = _Batch([], []), len(asked)
         batch.contexts.append(context)
-        batch.samples.append(samples)
-        rows = grown
+        batch.requests.append(asked)
     if batch.contexts:
         yield batch
 
@@ -100,90 +110,40 @@ def _cache_bytes(config: Any) -> int:
     return int(2 * config.num_hidden_layers * heads * width * config.dtype.itemsize)
 
 
-def _prefill_bytes(config: Any) -> int:
-    """Bytes of activations a token takes, roughly."""
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    return int((4 * config.hidden_size + 3 * inner) * config.dtype.itemsize)
-
-
 @torch.inference_mode()
-def _sample_batch(lm: LanguageModel, batch: _Batch, sampling: Sampling, stopping: Stopping) -> list[Sampled]:
-    uniforms_NT = _uniforms([seed for own in batch.samples for _, seed in own], sampling.max_tokens)
-    state = _prefill(lm, batch)
-    rows = [stopping.row() for _ in range(len(uniforms_NT))]
-    alive = list(range(len(rows)))
-    """Which of the rows each line of the network's batch belongs to; finished rows stay until the batch is compacted."""
+def _sample_batch(
+    lm: LanguageModel, batch: _Batch, sampling: Sampling, stopping: Stopping
+) -> Iterator[tuple[_Request, Sampled]]:
+    requests = [request for asked in batch.requests for request in asked]
+    uniforms_NT = _uniforms([request.seed for request in requests], sampling.max_tokens)
+    sequences = [stopping.sequence() for _ in requests]
+    decoder = Decoder(lm.network, batch.contexts, lm.device)
+    seating = Seating([len(asked) for asked in batch.requests])
+    logits_AV = decoder.logits_CV[torch.from_numpy(seating.contexts_N).to(lm.device)]
+    decoder.seat(seating.context_of_row)
     for step in range(sampling.max_tokens):
-        logprobs_BV = _logprobs(state.logits_BV, sampling.temperature)
-        tokens_B = _draw(logprobs_BV, uniforms_NT[alive, step], sampling.temperature)
-        chosen_B = logprobs_BV.gather(-1, tokens_B[:, None])[:, 0]
-        stopping.advance([rows[i] for i in alive], tokens_B, chosen_B)
-        going = [k for k, i in enumerate(alive) if rows[i].finish is None]
-        if not going or step + 1 == sampling.max_tokens:
+        logprobs_AV = _logprobs(logits_AV, sampling.temperature)
+        tokens_A = _draw(logprobs_AV, uniforms_NT[seating.alive_A, step], sampling.temperature)
+        chosen_A = logprobs_AV.gather(-1, tokens_A[:, None])[:, 0]
+        tokens = tokens_A.tolist()
+        for n, token, logprob in zip(seating.alive_A.tolist(), tokens, chosen_A.tolist(), strict=True):
+            stopping.append(sequences[n], token, logprob)
+        going_A = np.array([sequences[n].finish is None for n in seating.alive_A])
+        if not going_A.any() or step + 1 == sampling.max_tokens:
             break
-        if len(going) <= 0.75 * len(alive):
-            keep = torch.tensor(going, device=lm.device)
-            state.keep(keep)
-            tokens_B, alive = tokens_B[keep.to(tokens_B.device)], [alive[k] for k in going]
-        state.step(tokens_B.to(lm.device))
-    return [_finished(row.ids, row.logprobs, row.finish or Finish.LENGTH) for row in rows]
+        rows = seating.leave(~going_A)
+        if rows is not None:
+            decoder.keep(rows)
+        logits_RSV = decoder.step(*seating.seats(np.array(tokens)[going_A]))
+        logits_AV = logits_RSV[seating.at()]
+    for request, one in zip(requests, sequences, strict=True):
+        yield request, _finished(one.ids, one.logprobs, one.finish or Finish.LENGTH)
 
 
 def _finished(ids: list[int], logprobs: list[float], finish: Finish) -> Sampled:
     if not np.isfinite(logprobs).all():
         raise PolicyFailure("the network's distribution over the next token is not finite; its weights are broken")
     return Sampled(tuple(ids), tuple(logprobs), finish)
-
-
-class _State:
-    """The network after what it has read so far."""
-
-    def __init__(self, network: Any, cache: Any, mask_BT: Tensor, logits_BV: Tensor) -> None:
-        self.network = network
-        self.cache = cache
-        self.mask_BT = mask_BT
-        self.positions_B1 = mask_BT.sum(-1, keepdim=True)
-        self.logits_BV = logits_BV
-
-    def step(self, tokens_B: Tensor) -> None:
-        """Read one more token in every row."""
-        self.mask_BT = torch.cat([self.mask_BT, self.mask_BT.new_ones(len(self.mask_BT), 1)], dim=1)
-        output = self.network(
-            input_ids=tokens_B[:, None],
-            attention_mask=self.mask_BT,
-            position_ids=self.positions_B1,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        self.positions_B1 = self.positions_B1 + 1
-        self.logits_BV = output.logits[:, -1]
-
-    def keep(self, rows: Tensor) -> None:
-        """Leave the other rows."""
-        self.cache.batch_select_indices(rows)
-        self.mask_BT, self.positions_B1 = self.mask_BT[rows], self.positions_B1[rows]
-
-
-def _prefill(lm: LanguageModel, batch: _Batch) -> _State:
-    """Read every distinct context once, then give each of its samples a copy of the result."""
-    longest = max(len(context) for context in batch.contexts)
-    padded = [[0] * (longest - len(context)) + [*context] for context in batch.contexts]
-    mask = [[0] * (longest - len(context)) + [1] * len(context) for context in batch.contexts]
-    mask_UT = torch.tensor(mask, device=lm.device)
-    cache = grown_cache(lm.network.config)
-    output = lm.network(
-        input_ids=torch.tensor(padded, device=lm.device),
-        attention_mask=mask_UT,
-        position_ids=(mask_UT.cumsum(-1) - 1).clamp(min=0),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    counts = torch.tensor([len(own) for own in batch.samples], device=lm.device)
-    copies = torch.arange(len(counts), device=lm.device).repeat_interleave(counts)
-    cache.batch_select_indices(copies)
-    return _State(lm.network, cache, mask_UT[copies], output.logits[:, -1][copies])
 
 
 def _uniforms(seeds: Sequence[int], count: int) -> Float[np.ndarray, "sequences tokens"]:
@@ -198,8 +158,8 @@ def _logprobs(logits_BV: Float[Tensor, "rows vocabulary"], temperature: float) -
 
 
 def _draw(
-    logprobs_BV: Float[Tensor, "rows vocabulary"], uniforms_B: Float[np.ndarray, "rows"], temperature: float
-) -> Int[Tensor, "rows"]:
+    logprobs_BV: Float[Tensor, "rows vocabulary"], uniforms_B: Float[np.ndarray, " rows"], temperature: float
+) -> Int[Tensor, " rows"]:
     """The token at which the cumulative distribution passes the uniform; the likeliest one at temperature 0."""
     if temperature == 0:
         return logprobs_BV.argmax(-1)

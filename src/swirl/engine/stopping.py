@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from torch import Tensor
-
 from swirl.engine import Finish, Sampling
 from swirl.engine.model import LanguageModel
 
@@ -18,7 +16,7 @@ _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 @dataclass
-class Row:
+class Sequence:
     """One sequence being sampled."""
 
     thinking: bool
@@ -43,36 +41,34 @@ class Stopping:
         self._may_end = _may_end(lm.tokenizer, frozenset(tag[-1] for tag in sampling.stop if tag))
         self._watched = self._may_end | lm.end_ids | self._special | {lm.chat.think, lm.chat.end_think}
 
-    def row(self) -> Row:
+    def sequence(self) -> Sequence:
         """A sequence of which nothing is sampled yet."""
-        return Row(thinking=self._chat.opens_thinking)
+        return Sequence(thinking=self._chat.opens_thinking)
 
-    def advance(self, rows: list[Row], tokens_B: Tensor, logprobs_B: Tensor) -> None:
-        """Append a token to every row that has not ended."""
-        for row, token, logprob in zip(rows, tokens_B.tolist(), logprobs_B.tolist(), strict=True):
-            if row.finish is None:
-                row.ids.append(token)
-                row.logprobs.append(logprob)
-                if token not in self._watched:
-                    row.visible.append(token)
-                else:
-                    self._look(row, token)
+    def append(self, sequence: Sequence, token: int, logprob: float) -> None:
+        """Add a sampled token, and say whether it was the last."""
+        sequence.ids.append(token)
+        sequence.logprobs.append(logprob)
+        if token in self._watched:
+            self._look(sequence, token)
+        else:
+            sequence.visible.append(token)
 
-    def _look(self, row: Row, token: int) -> None:
-        if token == self._chat.think and len(row.ids) == 1:
-            row.thinking = True
+    def _look(self, sequence: Sequence, token: int) -> None:
+        if token == self._chat.think and len(sequence.ids) == 1:
+            sequence.thinking = True
         elif token == self._chat.end_think:
-            row.thinking = False
-            row.visible.clear()
+            sequence.thinking = False
+            sequence.visible.clear()
         elif token in self._end_ids:
-            row.finish = Finish.STOP
+            sequence.finish = Finish.STOP
         elif token not in self._special:
-            row.visible.append(token)
-            if not row.thinking and token in self._may_end and self._closes(row):
-                row.finish = Finish.STOP
+            sequence.visible.append(token)
+            if not sequence.thinking and token in self._may_end and self._closes(sequence):
+                sequence.finish = Finish.STOP
 
-    def _closes(self, row: Row) -> bool:
-        text = self._tokenizer.decode(row.visible[-self._tail :], clean_up_tokenization_spaces=False)
+    def _closes(self, sequence: Sequence) -> bool:
+        text = self._tokenizer.decode(sequence.visible[-self._tail :], clean_up_tokenization_spaces=False)
         return any(tag in text for tag in self._stop)
 
 

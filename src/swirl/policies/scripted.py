@@ -1,4 +1,4 @@
-"""A policy that says what it was told to say: for tests, documentation and trying out tools and judges. It has no tokens and no log-probs."""
+"""A policy that says what it was told to say, for tests, documentation, and trying out tools and judges. It has no token ids."""
 
 from collections.abc import Callable, Sequence
 
