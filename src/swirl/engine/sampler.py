@@ -90,7 +90,7 @@ def _batches(
     lm: LanguageModel, work: Sequence[tuple[Sequence[int], list[_Request]]], max_tokens: int
 ) -> Iterator[_Batch]:
     """Cut the work by memory: a function of the input and the network's shape alone. A single context is never cut."""
-    limit = _MEMORY[lm.device.type] // _cache_bytes(lm.network.config)
+    limit = _MEMORY[lm.device.type] // _cache_bytes(lm.network.config, lm.network.dtype)
     batch, sequences = _Batch([], []), 0
     for context, asked in work:
         sequences += len(asked)
@@ -103,11 +103,11 @@ def _batches(
         yield batch
 
 
-def _cache_bytes(config: Any) -> int:
+def _cache_bytes(config: Any, dtype: torch.dtype) -> int:
     """Bytes of keys and values a token takes."""
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * heads * width * config.dtype.itemsize)
+    return int(2 * config.num_hidden_layers * heads * width * dtype.itemsize)
 
 
 @torch.inference_mode()
