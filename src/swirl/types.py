@@ -26,6 +26,14 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, om
     """What the task keeps for its own judges and reports, e.g. a worked solution."""
 
 
+class Passage(Struct, frozen=True, forbid_unknown_fields=True):
+    """One article of a corpus."""
+
+    id: str
+    title: str
+    text: str
+
+
 class ToolCall(Struct, frozen=True, tag="tool_call", tag_field="kind", omit_defaults=True):
     """An action that asks a tool, e.g. `ToolCall("calculator", "3 * 7")`."""
 

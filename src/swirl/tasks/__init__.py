@@ -5,7 +5,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from swirl.types import Question
+from swirl.types import Passage, Question
 
 Split = Literal["train", "test"]
 
@@ -17,14 +17,6 @@ class Grade(Struct, frozen=True, kw_only=True):
     """What accuracy and the outcome filter count."""
     f1: float = 0.0
     """Token F1 against the best accepted answer (SQuAD), where the task has one; else 1.0 or 0.0."""
-
-
-class Passage(Struct, frozen=True):
-    """One article of a corpus."""
-
-    id: str
-    title: str
-    text: str
 
 
 @runtime_checkable

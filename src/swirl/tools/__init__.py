@@ -33,8 +33,9 @@ class Toolbox:
     """The tools on offer, by name.
 
     >>> from swirl.tools.calculator import Calculator
-    >>> Toolbox([Calculator()]).run([(ToolCall("calculator", "2 * 3"), ()), (ToolCall("search", "Ada"), ())])
-    [Observation(text='6', refused=False, passages=()), Observation(text='Error: <search_query> is not on offer here; use <math_exp>', refused=True, passages=())]
+    >>> [six, refusal] = Toolbox([Calculator()]).run([(ToolCall("calculator", "2 * 3"), ()), (ToolCall("search", "Ada"), ())])
+    >>> six.text, refusal.text
+    ('6', 'Error: <search_query> is not on offer here; use <math_exp>')
     """
 
     def __init__(self, tools: Iterable[Tool]) -> None:

@@ -1,0 +1,61 @@
+"""The calculator: exact arithmetic on what a model writes.
+
+Covered: integers and decimals, + - * / // % **, parentheses, unary signs; sqrt, abs, min, max, round, floor, ceil, log, exp; pi and e.
+Also what models write: `×`, `·`, `÷`, `−`, `^` for power, `$` before a number, thousands commas (outside a call's arguments, where a comma
+separates them), a `%` that is not between two operands (divides by 100), and a trailing `=`.
+
+Not covered: names, assignments, comparisons, anything that runs code. A text that cannot be calculated (`swirl.tools.expression`) is
+answered with a sentence that tells the model why.
+
+Differs from the paper, which hands the text to SymPy.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from swirl.tools import ToolInput
+from swirl.tools.expression import BadExpression, value
+from swirl.types import Observation
+
+
+class Calculator:
+    """The calculator as a tool."""
+
+    name = "calculator"
+    description = "Evaluates one arithmetic expression exactly, e.g. 3 * (4 + 5)."
+
+    def run(self, calls: Sequence[ToolInput]) -> list[Observation]:
+        return [_observe(call.arguments) for call in calls]
+
+
+def _observe(expression: str) -> Observation:
+    try:
+        return Observation(evaluate(expression))
+    except BadExpression as error:
+        return Observation(f"Error: {error}", refused=True)
+
+
+def evaluate(expression: str) -> str:
+    """The value of an expression as text: whole numbers plain, other numbers with up to 10 significant digits after rounding.
+
+    >>> evaluate("3 * (4 + 5)"), evaluate("$1,250 * 20%"), evaluate("1 / 3"), evaluate("sqrt(2)")
+    ('27', '250', '0.3333333333', '1.414213562')
+    >>> evaluate("3 apples")
+    Traceback (most recent call last):
+    swirl.tools.expression.BadExpression: unexpected 'apples' after a complete expression
+    """
+    return show(value(expression))
+
+
+def show(number: Fraction) -> str:
+    """A number as the model sees it.
+
+    >>> show(Fraction(5, 2)), show(Fraction(-7)), show(Fraction(1, 10**12))
+    ('2.5', '-7', '1e-12')
+    """
+    if number.denominator == 1:
+        return str(number.numerator)
+    if abs(number) >= 10**15:
+        return str(round(number))
+    text = f"{float(number):.10g}"
+    return text.removesuffix(".0")
