@@ -58,8 +58,7 @@ def write(folder: Path, learner: Learner, about: About) -> None:
     except (OSError, safetensors.SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise disk_error(target, error if isinstance(error, OSError) else OSError(None, str(error))) from error
-    for old in _complete(folder)[:-KEEP]:
-        _delete(old)
+    _tidy(folder)
 
 
 def restore(folder: Path, learner: Learner, run: Mapping[str, Any]) -> int:
@@ -67,8 +66,7 @@ def restore(folder: Path, learner: Learner, run: Mapping[str, Any]) -> int:
 
     Raises `RunFolderError` where it belongs to a run of other settings, `ModelError` where it belongs to another network.
     """
-    for torn in folder.glob("*.part"):
-        shutil.rmtree(torn)
+    _tidy(folder)
     checkpoints = _complete(folder)
     if not checkpoints:
         return 0
@@ -135,11 +133,12 @@ def _complete(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("update-*") if not path.name.endswith(".part"))
 
 
-def _delete(checkpoint: Path) -> None:
-    """A half-deleted checkpoint must not pass for a whole one."""
-    doomed = checkpoint.with_name(checkpoint.name + ".part")
-    os.replace(checkpoint, doomed)
-    shutil.rmtree(doomed)
+def _tidy(folder: Path) -> None:
+    """Delete what was cut off, and all but the newest. A half-deleted checkpoint must not pass for a whole one."""
+    for old in _complete(folder)[:-KEEP]:
+        os.replace(old, old.with_name(old.name + ".part"))
+    for part in folder.glob("*.part"):
+        shutil.rmtree(part)
 
 
 def _flush(path: Path) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from swirl.engine.model import LanguageModel
-from swirl.errors import ConfigError
+from swirl.errors import ConfigError, TrainingError
 from swirl.judges import Judge
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train.advantages import Advantages, leave_one_out, reinforce
@@ -45,6 +45,8 @@ def train(
         raise ConfigError(
             'train.objective "sft" imitates recorded actions, without a judge: use swirl.train.sft.finetune'
         )
+    if not states:
+        raise TrainingError("there is nothing to train on: no state was kept; see what the filter dropped, and why")
     with Session(lm, states, config, seed=seed, folder=folder, on_update=on_update) as session:
         for update in session.updates():
             clock = [perf_counter()]

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from swirl.engine.model import LanguageModel, save
-from swirl.errors import RunFolderError, TrainingError
+from swirl.errors import RunFolderError
 from swirl.records import Appender
 from swirl.seeds import derive
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
@@ -93,8 +93,6 @@ class Session:
 
 
 def _digest(data: Sequence[Trajectory]) -> str:
-    if not data:
-        raise TrainingError("there is nothing to train on: no state was kept; see what the filter dropped, and why")
     digest = hashlib.sha256()
     for trajectory in data:
         digest.update(msgspec.json.encode(trajectory) + b"\n")

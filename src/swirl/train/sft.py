@@ -11,7 +11,7 @@ from time import perf_counter
 
 from swirl.decompose import state_before
 from swirl.engine.model import LanguageModel
-from swirl.errors import ConfigError
+from swirl.errors import ConfigError, TrainingError
 from swirl.protocol import render
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train.groups import count
@@ -33,8 +33,17 @@ def finetune(
     `swirl.train.loop.train`."""
     if config.objective != "sft":
         raise ConfigError(f'supervised training expects train.objective "sft", found "{config.objective}"')
+    places = [
+        (trajectory, i)
+        for trajectory in trajectories
+        for i, step in enumerate(trajectory.steps)
+        if step.token_ids or step.text
+    ]
+    if not places:
+        raise TrainingError(
+            "there is nothing to train on: no trajectory with an action was kept; see what the filter dropped, and why"
+        )
     with Session(lm, trajectories, config, seed=seed, folder=folder, on_update=on_update) as session:
-        places = [(trajectory, i) for trajectory in trajectories for i in range(len(trajectory.steps))]
         for update in session.updates():
             start = perf_counter()
             batch = [places[i] for i in draw(len(places), config.states, update, seed)]
