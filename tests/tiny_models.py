@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -47,9 +47,13 @@ def byte_tokenizer(template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def write_model(folder: Path, family: str = "llama", seed: int = 0, template: str | None = TEMPLATE) -> Path:
+def write_model(
+    folder: Path, family: str = "llama", seed: int = 0, template: str | None = TEMPLATE, thinking: bool = False
+) -> Path:
     """A model folder in the Hugging Face layout."""
     tokenizer = byte_tokenizer(template)
+    if thinking:
+        tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in ("<think>", "</think>")])
     config_class, model_class, extra = FAMILIES[family]
     config = config_class(
         vocab_size=len(tokenizer),
@@ -68,6 +72,6 @@ def write_model(folder: Path, family: str = "llama", seed: int = 0, template: st
     return folder
 
 
-def tiny_model(folder: Path, family: str = "llama", seed: int = 0) -> LanguageModel:
+def tiny_model(folder: Path, family: str = "llama", seed: int = 0, thinking: bool = False) -> LanguageModel:
     """The same, loaded on the processor."""
-    return load(PolicyConfig(model=str(write_model(folder, family, seed)), device="cpu"))
+    return load(PolicyConfig(model=str(write_model(folder, family, seed, thinking=thinking)), device="cpu"))

@@ -12,7 +12,6 @@ adds one of its own keeps it, inside `open`. A tokenizer without a template gets
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
@@ -23,8 +22,9 @@ from swirl.protocol import Message, Prompt
 THINK, END_THINK = "<think>", "</think>"
 
 _MARKS = ("QUESTIONMARKONE", "ACTIONMARKTWO", "OBSERVATIONMARKTHREE")
-_DAY = datetime(2025, 1, 1)
-"""What templates that print a date are told, or contexts would change overnight."""
+_DAY = "01 Jan 2025"
+_FIXED_DAY = "{% macro strftime_now(pattern) -%}" + _DAY + "{%- endmacro +%}"
+"""Put before a template: one that prints the date prints this one, or contexts would change overnight."""
 
 
 class Glue(NamedTuple):
@@ -161,8 +161,8 @@ def _render(tokenizer: Any, messages: list[dict[str, str]]) -> str:
             messages,
             tokenize=False,
             add_generation_prompt=True,
-            date_string=_DAY.strftime("%d %b %Y"),
-            strftime_now=_DAY.strftime,
+            chat_template=_FIXED_DAY + tokenizer.get_chat_template(),
+            date_string=_DAY,
         )
     except (TemplateError, TypeError, ValueError, KeyError) as error:
         raise ModelError(_broken(tokenizer, f"rendering it fails ({error})")) from error

@@ -8,6 +8,9 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +35,14 @@ def load_network(folder: Path, dtype: torch.dtype) -> Any:
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelError(f"the model in {folder} cannot be read: {_reason(error)}; fetch or save it again") from error
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[what]:
-            some = ", ".join(sorted(str(key) for key in report[what])[:3])
+            some = ", ".join(sorted(key if isinstance(key, str) else key[0] for key in report[what])[:3])
             raise ModelError(
                 f"the weights in {folder} do not fit its config.json: {len(report[what])} {what.replace('_', ' ')}"
                 f" ({some}); they belong to another architecture"
@@ -69,9 +73,18 @@ def merge_adapter(base: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(base, folder, local_files_only=True).merge_and_unload().eval()
+        with peft_quiet():
+            return PeftModel.from_pretrained(base, folder, local_files_only=True).merge_and_unload().eval()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelError(f"the adapter in {folder} cannot be put on its base model: {_reason(error)}") from error
+
+
+@contextmanager
+def peft_quiet() -> Iterator[None]:
+    """Without peft's remark, meant for its own authors, on a name that transformers is about to drop."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
 
 
 def weights_digest(folder: Path) -> str:

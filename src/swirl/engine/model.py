@@ -3,7 +3,7 @@
 Weights come from safetensors only and no code from a model folder is ever run. `load` always gives the initial policy of a run, the one
 that `reference` gives back during training: an adapter that `save` wrote is merged into its base model first.
 
-Loading turns torch's deterministic algorithms on for the whole process.
+Loading turns torch's deterministic algorithms on, and the remarks and progress bars of transformers off, for the whole process.
 """
 
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 
 from swirl.engine import BUNDLED, PolicyConfig
 from swirl.engine.chat import ChatFormat, chat_format
@@ -24,6 +25,7 @@ from swirl.engine.checkpoint import (
     load_network,
     load_tokenizer,
     merge_adapter,
+    peft_quiet,
     read_weights,
     weights_digest,
     write_folder,
@@ -70,11 +72,11 @@ def load(config: PolicyConfig, seed: int = 0) -> LanguageModel:
 
     Raises `ModelError` where there is no such model, or it cannot be read.
     """
-    _be_deterministic(config.threads)
+    _set_up(config.threads)
     folder = locate(config.model)
     device = _device(config.device)
-    tokenizer = load_tokenizer(folder)
     network = _initial_network(folder, config, device)
+    tokenizer = load_tokenizer(folder)
     if config.lora_rank:
         network = _with_adapters(network, config, derive(seed, "lora"))
     chat = chat_format(tokenizer)
@@ -162,12 +164,14 @@ def _with_adapters(network: Any, config: PolicyConfig, seed: int) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), peft_quiet():
         torch.manual_seed(seed)
         return get_peft_model(network, adapters).eval()
 
 
-def _be_deterministic(threads: int) -> None:
+def _set_up(threads: int) -> None:
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
