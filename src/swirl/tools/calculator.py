@@ -4,7 +4,7 @@ Covered: integers and decimals, + - * / // % **, parentheses, unary signs; sqrt,
 Also what models write: `×`, `·`, `÷`, `−`, `^` for power, `$` before a number, thousands commas (outside a call's arguments, where a comma
 separates them), a `%` that is not between two operands (divides by 100), and a trailing `=`.
 
-Not covered: names, assignments, comparisons, anything that runs code. A text that cannot be calculated (`swirl.tools.expression`) is
+Not covered: names, assignments, comparisons, anything that runs code. A text that cannot be calculated (`swirl.expression`) is
 answered with a sentence that tells the model why.
 
 Differs from the paper, which hands the text to SymPy.
@@ -13,8 +13,8 @@ Differs from the paper, which hands the text to SymPy.
 from collections.abc import Sequence
 from fractions import Fraction
 
+from swirl.expression import BadExpression, value
 from swirl.tools import ToolInput
-from swirl.tools.expression import BadExpression, value
 from swirl.types import Observation
 
 
@@ -42,7 +42,7 @@ def evaluate(expression: str) -> str:
     ('27', '250', '0.3333333333', '1.414213562')
     >>> evaluate("3 apples")
     Traceback (most recent call last):
-    swirl.tools.expression.BadExpression: unexpected 'apples' after a complete expression
+    swirl.expression.BadExpression: unexpected 'apples' after a complete expression
     """
     return show(value(expression))
 

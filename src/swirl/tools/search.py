@@ -1,7 +1,7 @@
 """The search engine: BM25 over a corpus in memory, the best passage back.
 
-Covered: stemmed English words (Snowball), titles counted twice because a title says what a passage is about, ties broken by the order of the
-corpus, and a scope: a question may be restricted to passages of its own.
+Covered: stemmed English words (Snowball), titles counted twice because a title says what a passage is about, ties broken by the order of
+the corpus, and a scope: a question may be restricted to passages of its own.
 Not covered: corpora that do not fit in memory, dense retrieval.
 
 Differs from the paper, which searches with dense embeddings; like the paper it shows the top passage alone.

@@ -1,0 +1,61 @@
+"""How far two judges agree on the same steps."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from swirl.types import Verdict
+
+
+class Agreement(Struct, frozen=True, kw_only=True):
+    """Agreement of one judge with another, which is taken as the truth. Steps where either has no verdict are left out and counted."""
+
+    n: int
+    """Steps that both judged."""
+    missing: int
+    """Steps that at least one did not."""
+    accuracy: float
+    """Share of equal verdicts."""
+    precision: float
+    """Of what the judge calls good, the share that is."""
+    recall: float
+    """Of what is good, the share that the judge calls so."""
+    kappa: float
+    """Cohen's kappa: agreement beyond chance, 1 for perfect, 0 for chance; 0 where chance alone explains everything."""
+    good: float
+    """Share that the judge calls good."""
+    truth: float
+    """Share that is good."""
+
+
+def agreement(judged: Sequence[Verdict], truth: Sequence[Verdict]) -> Agreement:
+    """Compare two judges' verdicts on the same steps, in the same order.
+
+    >>> good, bad = Verdict(1.0), Verdict(0.0)
+    >>> result = agreement([good, good, bad, bad], [good, bad, bad, bad])
+    >>> result.accuracy, result.precision, result.recall, result.kappa
+    (0.75, 0.5, 1.0, 0.5)
+    """
+    pairs = [
+        (mine.good, theirs.good)
+        for mine, theirs in zip(judged, truth, strict=True)
+        if mine.score is not None and theirs.score is not None
+    ]
+    n, both = len(pairs), sum(mine and theirs for mine, theirs in pairs)
+    mine, theirs = sum(mine for mine, _ in pairs), sum(theirs for _, theirs in pairs)
+    accuracy = _share(sum(mine == theirs for mine, theirs in pairs), n)
+    chance = _share(mine * theirs + (n - mine) * (n - theirs), n * n)
+    return Agreement(
+        n=n,
+        missing=len(judged) - n,
+        accuracy=accuracy,
+        precision=_share(both, mine),
+        recall=_share(both, theirs),
+        kappa=(accuracy - chance) / (1 - chance) if chance < 1 and n else 0.0,
+        good=_share(mine, n),
+        truth=_share(theirs, n),
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,75 @@
+"""Your own questions: a JSON-lines file with `id`, `question` and, where it is known, `answer` (a text, a number, or a list of either).
+
+A file `passages.jsonl` in the same folder, with `id`, `title` and `text`, becomes the corpus of the search tool. An optional `split` field,
+train or test, parts the questions; without it every question is in both, and an evaluation then measures what was trained on.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from swirl.errors import ConfigError, RecordError
+from swirl.tasks import Grade, Split
+from swirl.tasks.answers import exact_match, f1, number, numeric_equal
+from swirl.tasks.rows import Row, read_rows, shuffled
+from swirl.types import Passage, Question
+
+PASSAGES = "passages.jsonl"
+
+
+class Jsonl:
+    """The task."""
+
+    name = "jsonl"
+
+    def __init__(self, location: str) -> None:
+        if not location:
+            raise ConfigError("the task jsonl needs a file: jsonl:FILE")
+        self.path = Path(location).expanduser()
+        self.corpus = self.path.with_name(PASSAGES)
+        self.tools: tuple[str, ...] = ("search", "calculator") if self.corpus.is_file() else ("calculator",)
+        self.max_calls = 10
+
+    def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
+        """The questions of a split, shuffled by the seed."""
+        yield from shuffled([question for where, question in self._all() if where in ("", split)], seed)
+
+    def _all(self) -> Iterator[tuple[str, Question]]:
+        seen: dict[str, str] = {}
+        for row in read_rows(self.path):
+            name = str(row.fields.get("id") or "").strip()
+            if not name:
+                raise RecordError(f"{row.place}: field id: expected a text or a number, found {row.fields.get('id')!r}")
+            if name in seen:
+                raise RecordError(f"{row.place}: field id: {name!r} stands at {seen[name]} too; ids must differ")
+            seen[name] = row.place
+            where = row.fields.get("split", "")
+            if where not in ("", "train", "test"):
+                raise RecordError(f"{row.place}: field split: expected train or test, found {where!r}")
+            yield where, Question(id=name, task="jsonl", text=row.text("question"), answers=_answers(row))
+
+    def grade(self, question: Question, answer: str) -> Grade:
+        """By value where an accepted answer is a number, else by exact match."""
+        if not question.answers:
+            raise ConfigError(f"question {question.id!r} has no accepted answer to compare with; add its `answer`")
+        numbers = [gold for gold in question.answers if number(gold) is not None]
+        correct = exact_match(answer, question.answers) or any(numeric_equal(answer, gold) for gold in numbers)
+        return Grade(correct=correct, f1=f1(answer, question.answers))
+
+    def passages(self) -> Sequence[Passage]:
+        if not self.corpus.is_file():
+            return ()
+        return [
+            Passage(str(row.fields.get("id") or place), row.text("title"), row.text("text"))
+            for place, row in enumerate(read_rows(self.corpus))
+        ]
+
+    def demonstration(self, question: Question) -> list[str] | None:
+        return None
+
+
+def _answers(row: Row) -> tuple[str, ...]:
+    value = row.fields.get("answer")
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    if any(isinstance(one, bool) or not isinstance(one, str | int | float) or not str(one).strip() for one in values):
+        raise RecordError(f"{row.place}: field answer: expected a text, a number or a list of them, found {value!r}")
+    return tuple(str(one) for one in values)
