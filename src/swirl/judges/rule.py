@@ -59,8 +59,8 @@ _NUMBERS_OF_WORDS = {
 }
 _ALWAYS = {"0", "1", "2", "100"}
 """Halves, complements and percentages need no source."""
-_SMALL_WORDS = """a an and are as at be been by did do does for from had has have he her him his how in is it its many much of on or s she than
-that the their them then there these they this those to was were what when where which who whom whose will with would"""
+_SMALL_WORDS = """a an and are as at be been by did do does for from had has have he her him his how in is it its many much of on or s she
+than that the their them then there these they this those to was were what when where which who whom whose will with would"""
 _EMPTY_WORDS = frozenset(_SMALL_WORDS.split())
 
 
