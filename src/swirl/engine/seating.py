@@ -64,7 +64,7 @@ def _seats_per_row(counts: Sequence[int]) -> int:
     """The most seats a row that leave few of them empty.
 
     >>> _seats_per_row([8, 8, 16]), _seats_per_row([5] * 10), _seats_per_row([1, 1, 5, 1]), _seats_per_row([100])
-    (8, 5, 1, 7)
+    (8, 5, 1, 8)
     """
     sizes = range(1, _MOST_SEATS + 1)
     return max(size for size in sizes if sum(-(-count // size) * size for count in counts) <= _WASTE * sum(counts))
