@@ -1,0 +1,49 @@
+# Every target sets up what it needs: a private environment in .venv, made with Python 3.11 or later, and nothing outside this folder.
+# Without a GPU, `make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu` keeps pip from fetching gigabytes of CUDA.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH_INDEX ?=
+PIP_EXTRA ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check bench crash-test
+
+help: ## list the targets
+	@echo "make TARGET [ARGS='...'] [PYTHON=python3.12] [TORCH_INDEX=URL] [PIP_EXTRA='...']"
+	@echo
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  %-11s %s\n", $$1, $$2 }'
+	@echo
+	@echo "ARGS is handed to the command, e.g. make demo ARGS='--seed 2', make test ARGS='-k protocol'."
+	@echo "TORCH_INDEX is searched for PyTorch as well, e.g. https://download.pytorch.org/whl/cpu; PIP_EXTRA is handed to pip."
+
+demo: $(READY) ## the whole method on two bundled tasks, in about a minute: a table, and runs/demo/report.html
+	$(BIN)/swirl demo --out runs/demo $(ARGS)
+
+test: $(READY) ## all tests, docstrings and documents included
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## linters, formatting, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## everything that has to be green before a change goes in
+
+bench: $(READY) ## every benchmark in benchmarks/; fails where one misses its bound
+	@set -e; for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python $$file $(ARGS); done
+
+crash-test: $(READY) ## kill the demo at 20 moments, rerun it, compare the bytes: takes long
+	$(BIN)/python tests/crash_demo.py $(ARGS)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11 or later on the PATH, found none; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: expected Python 3.11 or later, found $$("$(PYTHON)" --version) at $(PYTHON); name another: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "error: $(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_EXTRA) -e '.[dev]'
+	@touch $@
