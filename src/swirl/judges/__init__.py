@@ -37,6 +37,8 @@ class StepSample(Struct, frozen=True):
 
 @runtime_checkable
 class Judge(Protocol):
+    """Says of each step whether it is reasonable, given what came before it."""
+
     name: str
 
     def judge(self, samples: Sequence[StepSample]) -> list[Verdict]:

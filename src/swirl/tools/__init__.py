@@ -20,6 +20,8 @@ class ToolInput(Struct, frozen=True):
 
 @runtime_checkable
 class Tool(Protocol):
+    """Something an action can call; its `name` has a tag in `swirl.protocol.TAGS`."""
+
     name: str
     description: str
 
