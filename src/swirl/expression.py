@@ -43,6 +43,16 @@ def value(expression: str) -> Fraction:
     return _Parser(_tokens(expression.translate(_NORMALISE).strip().removesuffix("=").rstrip())).whole()
 
 
+def literals(expression: str) -> list[Fraction]:
+    """The numbers written in an expression, in order; raises `BadExpression` where it cannot be read.
+
+    >>> [str(number) for number in literals("1,200 * (3 + 0.5)")]
+    ['1200', '3', '1/2']
+    """
+    found = [token.replace(",", "") for token in _tokens(expression.translate(_NORMALISE)) if token[0] in "0123456789."]
+    return [Fraction(token) for token in found if len(token) <= MAX_DIGITS]
+
+
 def _tokens(text: str) -> list[str]:
     tokens, position = [], 0
     while position < len(text):
