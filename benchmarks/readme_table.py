@@ -1,6 +1,6 @@
-"""Put the figures of a demo run into the README: `python benchmarks/readme_table.py RUN_FOLDER`, or with no argument, from what was recorded.
+"""Put the figures of a demo run into the README: `python benchmarks/readme_table.py RUN_FOLDER`, or with no argument, what was recorded.
 
-Records the run's summary with command, hardware and date in `benchmarks/results/demo.json`; the README's table is made from that file alone.
+Records the run's summary with command, hardware and date in `benchmarks/results/demo.json`; the README's table is made from it alone.
 """
 
 import json
@@ -13,7 +13,10 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "benchmarks" / "results" / "demo.json"
-BEGIN, END = "<!-- results: made by `python benchmarks/readme_table.py`, checked by tests/test_docs.py -->", "<!-- end of results -->"
+BEGIN, END = (
+    "<!-- results: made by `python benchmarks/readme_table.py`, checked by tests/test_docs.py -->",
+    "<!-- end of results -->",
+)
 
 
 def record(run: Path) -> None:
@@ -36,7 +39,9 @@ def table(kept: dict[str, Any]) -> str:
         for decoding, stand in (("sampled", part), ("greedy", part["greedy"])):
             low, high = stand["gain"]["ci95"]
             before, after, gain = stand["before"]["accuracy"], stand["after"]["accuracy"], stand["gain"]["mean"]
-            lines.append(f"| {task} | {decoding} | {before:.1%} | {after:.1%} | {gain:+.1%} [{low:+.1%}, {high:+.1%}] |")
+            lines.append(
+                f"| {task} | {decoding} | {before:.1%} | {after:.1%} | {gain:+.1%} [{low:+.1%}, {high:+.1%}] |"
+            )
     n = summary["n"]
     lines += [
         "",

@@ -1,7 +1,7 @@
 """swirl: step-wise reinforcement learning for tool-using language models.
 
-Here are the nouns. The verbs come from the module that bears their name (`from swirl.decompose import decompose`), so that no function hides
-its module. Nothing here loads torch or transformers; `swirl.engine`, `swirl.train` and `swirl.policies.local` do.
+Here are the nouns. The verbs come from the module that bears their name (`from swirl.decompose import decompose`), so that no function
+hides its module. Nothing here loads torch or transformers; `swirl.engine`, `swirl.train` and `swirl.policies.local` do.
 """
 
 from swirl.errors import SwirlError

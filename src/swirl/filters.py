@@ -22,6 +22,8 @@ from swirl.types import Trajectory, Verdict
 
 
 class Rule(StrEnum):
+    """What a trajectory has to pass; the table above says when it does."""
+
     NONE = "none"
     PROCESS = "process"
     OUTCOME = "outcome"

@@ -83,6 +83,7 @@ class Recipe:
 
     @property
     def config(self) -> RunConfig:
+        """The run's settings, checked."""
         return configure(self.table, self.name)
 
 
@@ -224,4 +225,5 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def dump(table: Mapping[str, Any]) -> bytes:
     """The table as TOML."""
-    return tomli_w.dumps(table).encode()
+    text: str = tomli_w.dumps(table)
+    return text.encode()

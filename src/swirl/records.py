@@ -110,6 +110,7 @@ class Appender(Generic[T]):
         os.ftruncate(self._file, self._ends[-1] if self._ends else 0)
 
     def close(self) -> None:
+        """Close the file, and with it give up the lock."""
         os.close(self._file)
 
     def __enter__(self) -> "Appender[T]":

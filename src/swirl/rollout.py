@@ -80,6 +80,7 @@ class GenerateConfig:
 
     @property
     def sampling(self) -> Sampling:
+        """How actions are sampled."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, max_context=self.max_context)
 
 

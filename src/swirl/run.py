@@ -127,6 +127,7 @@ class Run:
         return cls(path, recipe.configure(table.get("config", {}), str(file)))
 
     def write_config(self) -> None:
+        """Write `run.toml`."""
         table = {"schema": SCHEMA, "config": recipe.to_table(self.config), "provenance": provenance()}
         write_atomically(self.path / "run.toml", recipe.dump(table))
 
@@ -193,6 +194,7 @@ class Run:
         )
 
     def log(self, calls: Sequence[Call]) -> None:
+        """Append circumstances to `calls.jsonl`."""
         with Appender(self.path / "calls.jsonl", Call) as log:
             log.append(calls)
 

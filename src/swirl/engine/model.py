@@ -58,6 +58,7 @@ class LanguageModel:
 
     @property
     def has_adapters(self) -> bool:
+        """Whether LoRA adapters are trained, and the weights themselves stay as they were loaded."""
         return self.config.lora_rank > 0
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -83,6 +83,7 @@ class TrainConfig:
 
     @property
     def sampling(self) -> Sampling:
+        """How actions are sampled."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, max_context=self.max_context)
 
 
@@ -95,6 +96,7 @@ class ByAction(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def total(self) -> int:
+        """All kinds together."""
         return self.tool_call + self.answer + self.malformed
 
 

@@ -25,6 +25,7 @@ class Row(NamedTuple):
 
     @property
     def num_tokens(self) -> int:
+        """Length of the row before padding."""
         return len(self.context) + len(self.action)
 
 

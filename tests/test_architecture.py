@@ -1,0 +1,132 @@
+"""The shape of the house, read from the source: where torch lives, how long things may be, what is documented and tested.
+
+The direction of imports is import-linter's (`make lint`, contracts in pyproject.toml).
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+MODULES = sorted((SOURCE / "swirl").rglob("*.py"))
+HEAVY = {"torch", "transformers", "tokenizers", "peft", "accelerate", "safetensors", "jaxtyping"}
+TORCH_CORNER = ("swirl/engine/", "swirl/train/", "swirl/policies/local.py", "swirl/pretraining/")
+"""Where the heavy dependencies may be imported at all."""
+TORCH_FREE_INSIDE = ("swirl/engine/__init__.py", "swirl/train/__init__.py")
+"""The configuration of the torch corner: read by recipes, so it has to load without torch."""
+
+
+def name(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def dotted(path: Path) -> str:
+    return name(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def imported(module: ast.AST) -> Iterator[str]:
+    """Top-level packages imported anywhere in a module, also inside functions and under TYPE_CHECKING."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+
+
+def is_torch_corner(path: Path) -> bool:
+    return name(path).startswith(TORCH_CORNER) and name(path) not in TORCH_FREE_INSIDE
+
+
+def functions(module: ast.AST) -> Iterator[ast.FunctionDef]:
+    yield from (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef))
+
+
+def undocumented(module: ast.Module) -> Iterator[str]:
+    """Public functions, classes and methods without a docstring; what implements a method of a Protocol is documented there."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            if not ast.get_docstring(node) and node.name not in (ast.get_docstring(module) or ""):
+                yield node.name
+            if isinstance(node, ast.ClassDef):
+                yield from (
+                    f"{node.name}.{method.name}"
+                    for method in functions(node)
+                    if not method.name.startswith("_") and method.name not in PROMISED and not ast.get_docstring(method)
+                )
+
+
+def promised() -> Iterator[str]:
+    """Methods of the package's Protocols."""
+    for path in MODULES:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and any(
+                isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases
+            ):
+                yield from (method.name for method in functions(node) if ast.get_docstring(method))
+
+
+PROMISED = set(promised())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_file_has_at_most_300_lines_and_a_function_60(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 300
+    long = [node.name for node in functions(tree(path)) if (node.end_lineno or 0) - node.lineno >= 60]
+    assert not long
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_what_is_public_has_a_docstring(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+    assert not list(undocumented(tree(path)))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not is_torch_corner(path)], ids=name)
+def test_torch_is_imported_in_its_corner_alone(path: Path) -> None:
+    assert not HEAVY.intersection(imported(tree(path)))
+
+
+def test_every_module_outside_the_torch_corner_loads_without_torch() -> None:
+    """In one interpreter that cannot find the heavy packages at all."""
+    modules = [dotted(path) for path in MODULES if not is_torch_corner(path) and path.name != "__main__.py"]
+    program = f"""
+import importlib, sys
+for heavy in {sorted(HEAVY)}:
+    sys.modules[heavy] = None
+for module in {modules}:
+    importlib.import_module(module)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+WITHOUT_TEST_FILE = {"__init__", "__main__"}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.stem not in WITHOUT_TEST_FILE], ids=name)
+def test_every_module_is_imported_by_a_test(path: Path) -> None:
+    """Most have a test file of their own name; the small parts of a package may be tested through another one."""
+    assert dotted(path) in TESTED
+
+
+def imports_of_tests() -> Iterator[str]:
+    """Modules that tests import, by `from swirl.x import y`, `from swirl import x` or `import swirl.x`."""
+    for path in (ROOT / "tests").glob("*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+TESTED = set(imports_of_tests())
