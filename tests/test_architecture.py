@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
+TESTS = sorted((ROOT / "tests").glob("*.py"))
 MODULES = sorted((SOURCE / "swirl").rglob("*.py"))
 HEAVY = {"torch", "transformers", "tokenizers", "peft", "accelerate", "safetensors", "jaxtyping"}
 TORCH_CORNER = ("swirl/engine/", "swirl/train/", "swirl/policies/local.py", "swirl/pretraining/")
@@ -109,18 +110,16 @@ for module in {modules}:
     assert done.returncode == 0, done.stderr
 
 
-WITHOUT_TEST_FILE = {"__init__", "__main__"}
-
-
-@pytest.mark.parametrize("path", [path for path in MODULES if path.stem not in WITHOUT_TEST_FILE], ids=name)
-def test_every_module_is_imported_by_a_test(path: Path) -> None:
-    """Most have a test file of their own name; the small parts of a package may be tested through another one."""
-    assert dotted(path) in TESTED
+@pytest.mark.parametrize("path", [path for path in MODULES if path.stem not in ("__init__", "__main__")], ids=name)
+def test_every_module_is_tested(path: Path) -> None:
+    """By a test file of its own name or its package's, by a test that imports it, or by its own docstrings."""
+    own = {f"test_{path.stem}.py", f"test_{path.parent.name}.py"}
+    assert dotted(path) in TESTED or ">>> " in path.read_text("utf-8") or own & {test.name for test in TESTS}
 
 
 def imports_of_tests() -> Iterator[str]:
     """Modules that tests import, by `from swirl.x import y`, `from swirl import x` or `import swirl.x`."""
-    for path in (ROOT / "tests").glob("*.py"):
+    for path in TESTS:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
