@@ -86,9 +86,10 @@ class Facts:
 
     def passages(self) -> list[Passage]:
         """One passage an entity."""
-        return [Passage(f"w{place}", name, self._text(name)) for place, name in enumerate(self.kinds)]
+        return [Passage(f"w{place}", name, self.text(name)) for place, name in enumerate(self.kinds)]
 
-    def _text(self, name: str) -> str:
+    def text(self, name: str) -> str:
+        """What the passage of an entity says."""
         relations = RELATIONS[self.kinds[name]]
         return " ".join(relations[relation].fact.format(value) for relation, value in self.values[name].items())
 
