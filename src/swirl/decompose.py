@@ -1,4 +1,4 @@
-"""A trajectory of K steps is K states (paper, section 3.2).
+"""A trajectory of K steps is K states (paper, stage 1: decomposition).
 
 State i is the context before action i: the question, the earlier actions and their observations. Step-wise RL trains on these states;
 the action that was once taken at each of them is left out, because the current policy samples its own.

@@ -1,4 +1,4 @@
-"""Keep or drop whole trajectories, with the reason (paper, section 3.3).
+"""Keep or drop whole trajectories, with the reason (paper, stage 1: filtering).
 
 | rule    | keeps a trajectory when                                              | sees the gold answer |
 | ------- | -------------------------------------------------------------------- | -------------------- |

@@ -1,7 +1,7 @@
 """The one grammar between a policy and its tools: `render` a state as a prompt, `parse` a text as an action.
 
 An action is free text and exactly one of a tool call, in the tool's tag, or the final answer, in `<answer>`. The tool's result comes back
-as a new user turn reading `QUERY -> RESULT` (paper, section 3.1). Rollout, judges and training all call these functions, so they see the
+as a new user turn reading `QUERY -> RESULT` (paper, stage 1). Rollout, judges and training all call these functions, so they see the
 same text by construction.
 
 Not here: token ids and chat templates (`swirl.engine.chat`), what tools do (`swirl.tools`).
@@ -115,7 +115,7 @@ _OFFER = {
 
 
 def instructions(rules: Rules) -> str:
-    """What the first user turn says before the question (paper, section 3.1, in our words); empty for the bare style.
+    """What the first user turn says before the question (paper, stage 1, in our words); empty for the bare style.
 
     >>> print(instructions(Rules(tools=("calculator",), max_calls=10)).splitlines()[1])
     If a calculation would help, write the expression as <math_exp>your expression</math_exp>.

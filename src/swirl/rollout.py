@@ -1,4 +1,4 @@
-"""The step, and the driver that repeats it: questions in, finished trajectories out (paper, section 3.1).
+"""The step, and the driver that repeats it: questions in, finished trajectories out (paper, stage 1).
 
 `advance` is the step: a state and a completion give the next state. It is pure but for the tools it runs. `rollout` is the batched driver
 for a policy on this machine: up to `slots` trajectories are under way at once, a finished one makes room for the next in order, so the

@@ -1,4 +1,4 @@
-"""Step-wise RL (paper, section 3.4): at each stored state the current policy samples fresh actions, a judge scores them, and the policy
+"""Step-wise RL (paper, stage 2): at each stored state the current policy samples fresh actions, a judge scores them, and the policy
 moves towards what was judged good. A contextual bandit at every step: nothing is executed, there is no return and no discount.
 
 `train` reads: sample, judge, advantage, loss, step, log. What the paper leaves open is set in `swirl.train`.

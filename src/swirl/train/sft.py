@@ -1,6 +1,6 @@
 """Supervised fine-tuning: imitate the recorded actions of whole trajectories.
 
-The control that SWiRL is compared with (paper, section 4.3), and the warm start of a model that does not know the protocol yet. Only
+The control that SWiRL is compared with in the paper, and the warm start of a model that does not know the protocol yet. Only
 actions are imitated: questions, instructions and observations are context and get no gradient, as in step-wise RL. The context of an
 action is rendered as it was when the action was taken.
 """
