@@ -1,4 +1,4 @@
-"""A language model as the judge, prompted as in the paper (its process filter, in our words): it sees the question, the dialogue so far and the
+"""A language model as the judge, prompted as the paper's process filter (in our words): it sees the question, the dialogue so far and the
 last message, explains, and ends with GOOD or BAD.
 
 It sees neither the result of the current call nor the gold answer. A malformed message is BAD without asking. An explanation without a
