@@ -1,0 +1,189 @@
+"""Documents that are true: blocks run, commands parse, links and names resolve, figures are those of the record."""
+
+import contextlib
+import doctest
+import importlib
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from swirl.cli import main
+from swirl.recipe import bundled_recipes
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def page_name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, language: str) -> Iterator[str]:
+    yield from (body for kind, body in BLOCK.findall(page.read_text("utf-8")) if kind == language)
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Commands of console blocks, and `swirl ...` commands in running text that name more than a command."""
+    for page in PAGES:
+        for body in blocks(page, "console"):
+            yield from (
+                (page_name(page), line.removeprefix("$ ")) for line in body.splitlines() if line.startswith("$ ")
+            )
+        for recipe in re.findall(r"`(swirl [a-z-]+ [^`]*)`", page.read_text("utf-8")):
+            yield page_name(page), recipe
+    for recipe, text in bundled_recipes().items():
+        yield from ((recipe, line) for line in re.findall(r"^#\s+(swirl .*)$", text, re.MULTILINE))
+
+
+COMMANDS = sorted(set(commands()))
+SWIRL = [pair for pair in COMMANDS if pair[1].startswith("swirl ") and not re.search(r"[A-Z|]{2}", pair[1])]
+MAKE = [pair for pair in COMMANDS if pair[1].startswith("make ")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if list(blocks(page, "python"))], ids=page_name)
+def test_the_python_blocks_of_a_page_run_as_one_session(page: Path) -> None:
+    session = "\n".join(blocks(page, "python"))
+    test = doctest.DocTestParser().get_doctest(session, {}, page.name, str(page), 0)
+    assert test.examples, "expected examples with >>>"
+    output = io.StringIO()
+    failed = doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF).run(test, out=output.write).failed
+    assert not failed, output.getvalue()
+
+
+def test_the_pages_have_commands_and_python() -> None:
+    assert len(SWIRL) > 5
+    assert len(MAKE) >= 3
+    assert list(blocks(ROOT / "README.md", "python"))
+
+
+@pytest.mark.parametrize(("page", "command"), SWIRL)
+def test_a_swirl_command_parses(
+    page: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of its flags is one that the command's help lists; `recipes` simply runs."""
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(command)[1:]
+    if words[0] == "recipes":
+        assert main(words) == 0, page
+        return
+    with contextlib.suppress(SystemExit):
+        assert main([words[0], "--help"]) == 0
+    told = capsys.readouterr().out
+    assert f"usage: swirl {words[0]}" in told, f"{page}: {command}"
+    known = set(re.findall(r"--[a-z][\w.-]*", told))
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, f"{page}: {command}"
+
+
+@pytest.mark.parametrize(("page", "command"), MAKE)
+def test_a_make_target_exists(page: str, command: str) -> None:
+    target = shlex.split(command)[1]
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert target in targets, f"{page}: {command}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_relative_links_resolve(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_the_paths_a_page_names_exist(page: Path) -> None:
+    """Whatever begins with a folder of the repository, in backquotes."""
+    named = re.findall(r"`((?:src|tests|docs|benchmarks|pretraining|recipes|\.ci)/[\w./-]*)`", page.read_text("utf-8"))
+    assert not [path for path in named if not (ROOT / path).exists() and not path.startswith("benchmarks/results")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_the_functions_a_page_names_exist(page: Path) -> None:
+    """Whatever reads `swirl.module.name`, in backquotes."""
+    for dotted in set(re.findall(r"`(swirl\.[\w.]+)`", page.read_text("utf-8"))):
+        assert resolves(dotted), dotted
+
+
+def resolves(dotted: str) -> bool:
+    """Whether a dotted name is a module, or an attribute of one."""
+    module, _, attribute = dotted.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), attribute) or bool(importlib.import_module(dotted))
+    except ModuleNotFoundError:
+        return False
+
+
+def test_the_readme_map_is_the_package() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = text[text.index("## The map") : text.index("## Work on it")]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    named = {path for row in rows for path in re.findall(r"`([\w./]+)`", row)}
+    assert named
+    assert not [path for path in named if not (ROOT / "src" / "swirl" / path).exists()]
+
+
+def test_the_architecture_names_every_module_and_no_other() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    tree = text[text.index("src/swirl/\n") : text.index("pretraining/ ")]
+    named = set(re.findall(r"^ +(\w+\.py)", tree, re.MULTILINE))
+    modules = {path.name for path in (ROOT / "src" / "swirl").rglob("*.py")} - {"__init__.py", "__main__.py"}
+    stages = {path.name for path in (ROOT / "src" / "swirl" / "stages").glob("*.py")}
+    assert modules - named <= stages
+    assert named <= modules
+
+
+def test_the_architecture_draws_the_layers_that_are_held() -> None:
+    contracts = (ROOT / "pyproject.toml").read_text("utf-8")
+    layers = re.findall(
+        r'^    "([a-z_| ]+)",$', contracts[contracts.index("layers = [") :].partition("]")[0], re.MULTILINE
+    )
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    drawn = next(body for kind, body in BLOCK.findall(text[text.index("## Direction") :]))
+    assert drawn.split("\n")[:-1] == layers
+
+
+def test_the_readme_shows_the_recorded_figures() -> None:
+    record = ROOT / "benchmarks" / "results" / "demo.json"
+    if not record.exists():
+        pytest.skip("no demo run has been recorded: benchmarks/results/demo.json does not exist")
+    script = "import json, readme_table; print(readme_table.table(json.loads(readme_table.RECORD.read_text())))"
+    command = [sys.executable, "-c", script]
+    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT / "benchmarks").stdout
+    assert json.loads(record.read_text("utf-8"))["summary"]["n"] >= 600
+    assert table.strip() in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_core_brings_no_copyleft() -> None:
+    """What the installed distributions of the core, and what they need in turn, say of their licences."""
+    licences = {name: licence(name) for name in core()}
+    assert "numpy" in licences
+    assert all(licences.values())
+    assert not {name: said for name, said in licences.items() if re.search(r"GPL|MPL|Mozilla|EPL|CDDL", said)}
+
+
+def core() -> set[str]:
+    """Distributions that the install without extras brings."""
+    found: set[str] = set()
+    waiting = ["swirl-rl"]
+    while waiting:
+        for line in metadata.requires(waiting.pop()) or []:
+            needed = Requirement(line)
+            if (needed.marker is None or needed.marker.evaluate({"extra": ""})) and needed.name not in found:
+                found.add(needed.name)
+                waiting.append(needed.name)
+    return found
+
+
+def licence(name: str) -> str:
+    """The licence a distribution states: an expression, classifiers, or free text."""
+    stated = metadata.metadata(name)
+    classifiers = [said for said in stated.get_all("Classifier") or [] if said.startswith("License")]
+    return stated.get("License-Expression") or "; ".join(classifiers) or stated.get("License") or ""
