@@ -43,7 +43,7 @@ crash-test: $(READY) ## kill the demo at 20 moments, rerun it, compare the bytes
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11 or later on the PATH, found none; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: expected Python 3.11 or later, found $$("$(PYTHON)" --version) at $(PYTHON); name another: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "error: expected Python 3.11 or later, found $$("$(PYTHON)" --version 2>/dev/null || echo none) at $(PYTHON); name another: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "error: $(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "setting up $(VENV) with $$($(BIN)/python --version); the first time takes some minutes"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_EXTRA) -e '.[dev]'
