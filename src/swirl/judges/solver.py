@@ -55,7 +55,7 @@ def _judge_arithmetic(state: Trajectory, action: ToolCall | Answer) -> Verdict:
     for operator, operand in meta["changes"]:
         values.append(apply(operator, values[-1], operand))
     results = [number(text) for text in _results(state)]
-    done = max((values.index(int(result)) for result in results if result in values), default=0)
+    done = max((values.index(int(result)) for result in results if result is not None and result in values), default=0)
     left = len(meta["changes"]) - done
     if isinstance(action, Answer):
         if left:
