@@ -147,7 +147,7 @@ def test_the_architecture_draws_the_layers_that_are_held() -> None:
     )
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     drawn = next(body for kind, body in BLOCK.findall(text[text.index("## Direction") :]))
-    assert drawn.split("\n")[:-1] == layers
+    assert ["__main__", *drawn.splitlines()] == layers
 
 
 def test_the_readme_shows_the_recorded_figures() -> None:

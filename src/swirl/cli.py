@@ -200,7 +200,7 @@ def _first_word(words: Sequence[str]) -> str:
 
 def _flag(words: Sequence[str], flag: str) -> str:
     """The value of a flag that has to be known before the rest can be parsed."""
-    for here, after in zip(words, [*words[1:], ""], strict=True):
+    for here, after in zip(words, [*words[1:], ""], strict=False):
         if here.startswith(f"{flag}="):
             return here.removeprefix(f"{flag}=")
         if here == flag:
