@@ -1,4 +1,4 @@
-"""Make the bundled policy from nothing: `python pretraining/pretrain.py OUT [--steps N] [--seed S]`, some minutes on one core.
+"""Make the bundled policy from nothing: `python pretraining/pretrain.py OUT [--steps N] [--seed S]`, about ten minutes on two cores.
 
 A Llama of 360 thousand weights learns imperfect demonstrations (`habits`): actions count fully in the loss, observations a little (their
 echoed query teaches copying), the question hardly. Muon updates the matrices, AdamW the rest.
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from habits import Dialogue, dialogues
+from muon import Muon
 from tokenizer import make_tokenizer
 from torch import Tensor
 from torch.nn import functional
@@ -76,7 +77,7 @@ def make_model(vocabulary: int, end: int) -> LlamaForCausalLM:
 def optimisers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    return [torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01), torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95))]
+    return [Muon(matrices, lr=0.02), torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95))]
 
 
 def pretrain(model: LlamaForCausalLM, data: Iterator[tuple[Tensor, Tensor]], steps: int) -> None:
@@ -103,9 +104,9 @@ def pretrain(model: LlamaForCausalLM, data: Iterator[tuple[Tensor, Tensor]], ste
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=560)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)

@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from swirl.errors import ConfigError, MissingExtra
+from swirl.engine import require_extra
+from swirl.errors import ConfigError
 from swirl.judges import Judge, JudgeConfig
 from swirl.judges.model import ModelJudge
 from swirl.judges.random import Random
@@ -84,11 +84,7 @@ def _model_judge(config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
 
 def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":
     """The language model a recipe names, loaded; raises `MissingExtra` where torch is not installed."""
-    missing = [name for name in ("torch", "transformers", "safetensors", "peft") if find_spec(name) is None]
-    if missing:
-        raise MissingExtra(
-            f"a model on this machine needs {', '.join(missing)}, which the core install leaves out: pip install 'swirl-rl[train]'"
-        )
+    require_extra()
     from swirl.engine.model import load
 
     return load(config, seed)

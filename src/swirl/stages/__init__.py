@@ -14,6 +14,7 @@ from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
 from swirl.stages.judge import judge
+from swirl.stages.judge import print_agreement as print_agreement
 from swirl.stages.train import train
 from swirl.stages.warm_start import warm_start
 

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 import msgspec
+from rich.console import Console
+from rich.table import Table
 
 from swirl.catalog import open_judge
 from swirl.decompose import state_before
+from swirl.errors import ConfigError
 from swirl.judges import Judge, StepSample
 from swirl.judges.agreement import Agreement, agreement
 from swirl.records import Appender, read
@@ -59,3 +62,19 @@ def compare(run: Run, first: str, second: str) -> Agreement:
     judge(run, [first, second])
     verdicts = {name: [record.verdict for record in read(run.verdicts(name), JudgedStep)] for name in (first, second)}
     return agreement(verdicts[first], verdicts[second])
+
+
+def print_agreement(run: Run, names: Sequence[str]) -> None:
+    """Judge with two judges and print how far they agree, the second taken as the truth."""
+    if len(names) != 2:
+        raise ConfigError(f"expected two judges, e.g. --compare rule reference, found {len(names)}")
+    first, second = names
+    found = compare(run, first, second)
+    table = Table(
+        title=f"{first} against {second}, {found.n} steps, {found.missing} without a verdict", title_justify="left"
+    )
+    for heading in ("agree", "precision", "recall", "kappa", f"{first}: good", f"{second}: good"):
+        table.add_column(heading)
+    figures = (found.accuracy, found.precision, found.recall, found.kappa, found.good, found.truth)
+    table.add_row(*(f"{figure:.3f}" for figure in figures))
+    Console(highlight=False).print(table)

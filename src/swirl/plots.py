@@ -1,0 +1,85 @@
+"""Plots as inline SVG: legible on light and dark pages, without a display and without a network."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, BEFORE, AFTER = "#7a7a7a", "#b07a2a", "#2a7ab0"
+_STYLE = {"svg.hashsalt": "swirl", "svg.fonttype": "path", "font.size": 9}
+
+
+def curves(series: Mapping[str, Sequence[float | None]]) -> str:
+    """Small multiples, one curve a panel over the updates: points faint, their running mean strong. Empty where there is nothing.
+
+    >>> curves({"reward": [0.1, 0.4, 0.5]}).startswith("<svg")
+    True
+    """
+    shown = {name: values for name, values in series.items() if any(value is not None for value in values)}
+    if not shown:
+        return ""
+    rows = (len(shown) + 2) // 3
+    figure = Figure(figsize=(9, 2.1 * rows), layout="constrained")
+    panels = figure.subplots(rows, 3, squeeze=False).flatten()
+    for panel, (name, values) in zip(panels, shown.items(), strict=False):
+        places = [i + 1 for i, value in enumerate(values) if value is not None]
+        present = [value for value in values if value is not None]
+        panel.plot(places, present, ".", color=AFTER, alpha=0.35, markersize=3)
+        panel.plot(places, _smooth(present), color=AFTER, linewidth=1.6)
+        panel.set_title(name)
+        panel.set_xlabel("update")
+        _quiet(panel)
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    return _svg(figure)
+
+
+def bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> str:
+    """Accuracies with intervals: (label, before | after, share, interval); one line a row.
+
+    >>> bars([("world, greedy", "before", 0.4, (0.3, 0.5))]).startswith("<svg")
+    True
+    """
+    labels = list(dict.fromkeys(label for label, *_ in rows))
+    figure = Figure(figsize=(9, 0.6 + 0.42 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    for label, when, share, (low, high) in rows:
+        place = -labels.index(label) + (0.13 if when == "before" else -0.13)
+        colour, marker = (BEFORE, "o") if when == "before" else (AFTER, "D")
+        axes.plot([low, high], [place, place], color=colour, linewidth=2)
+        axes.plot([share], [place], marker, color=colour, label=when if label == labels[0] else None)
+    axes.set_yticks([-i for i in range(len(labels))], labels)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("accuracy, 95 % interval (Wilson)")
+    axes.legend(loc="best", frameon=False, labelcolor=INK)
+    _quiet(axes)
+    return _svg(figure)
+
+
+def _smooth(values: Sequence[float], window: int = 9) -> list[float]:
+    """Mean of each value and those around it."""
+    half = window // 2
+    parts = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
+    return [sum(part) / len(part) for part in parts]
+
+
+def _quiet(axes: Axes) -> None:
+    axes.patch.set_alpha(0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(colors=INK)
+    axes.title.set_color(INK)
+    axes.xaxis.label.set_color(INK)
+    axes.grid(alpha=0.15, color=INK)
+
+
+def _svg(figure: Figure) -> str:
+    figure.patch.set_alpha(0)
+    out = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    svg = out.getvalue()
+    return re.sub(r'width="[^"]+" height="[^"]+"', 'width="100%"', svg[svg.index("<svg") :], count=1)

@@ -1,0 +1,157 @@
+"""The page people read: a run folder -> `report.html`, one self-contained file that needs no network and runs no script.
+
+Whatever a model wrote is hostile input: the template escapes everything but the plots, which hold numbers and our own words.
+A part whose files are not there yet says so; nothing is computed here that is not in the run folder.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from swirl.records import read, write_atomically
+from swirl.samples import evaluated_samples, training_samples
+
+SHARPENING = "A gain at temperature 1 alone may be mere sharpening; greedy decoding stands beside it."
+
+
+def label_remark(judge: str) -> str:
+    """What process labels are worth.
+
+    >>> label_remark("solver")
+    'Process labels are by the training judge (solver): they are the training reward, not independent evidence.'
+    """
+    return (
+        f"Process labels are by the training judge ({judge}): they are the training reward, not independent evidence."
+    )
+
+
+def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The summary for a terminal of 80 columns: sampled and greedy side by side."""
+    table = Table("", "decoding", "before", "after", "gain [95 %]", "labels")
+    for name, stand in _places(summary):
+        for decoding, part in _decodings(stand):
+            table.add_row(name if decoding == "sampled" else "", decoding, *_cells(part))
+    notes = [
+        f"{summary['n']} held-out questions, seed {summary['seed']}, {summary['seconds']['total']:.0f} s, "
+        f"{summary['peak_memory_mb']:.0f} MB.",
+        SHARPENING,
+        label_remark(summary["judge"]),
+    ]
+    return Group(table, *(Text(note) for note in notes))
+
+
+def _places(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if len(summary["tasks"]) != 1:
+        yield "overall", summary
+    yield from summary["tasks"].items()
+    for style, stand in summary.get("prompts", {}).items():
+        yield f"prompt: {style}", stand
+
+
+def _decodings(stand: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if "before" in stand:
+        yield "sampled", stand
+    if "greedy" in stand:
+        yield "greedy", stand["greedy"]
+
+
+def _cells(part: Mapping[str, Any]) -> list[str]:
+    before, after, gain = part.get("before"), part.get("after"), part.get("gain")
+    labels = [
+        f"{stand['process_label']:.2f}" for stand in (before, after) if stand and stand["process_label"] is not None
+    ]
+    return [
+        f"{before['accuracy']:.1%}" if before else "",
+        f"{after['accuracy']:.1%}" if after else "",
+        f"{gain['mean']:+.3f} [{gain['ci95'][0]:+.3f}, {gain['ci95'][1]:+.3f}]" if gain else "",
+        " > ".join(labels),
+    ]
+
+
+def write_report(path: Path) -> None:
+    """Write `report.html` into a run folder."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("swirl"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("report.html.jinja").render(**view(path))
+    write_atomically(path / "report.html", page.encode())
+
+
+def view(path: Path) -> dict[str, Any]:
+    """All that the page shows."""
+    config = tomllib.loads((path / "run.toml").read_text("utf-8"))
+    summary, selection = _json(path / "summary.json"), _json(path / "selection.json")
+    return {
+        "name": path.resolve().name,
+        "config": config,
+        "summary": summary,
+        "headline": _headline(summary),
+        "remarks": [SHARPENING, label_remark(summary["judge"])] if summary else [],
+        "accuracy_plot": _accuracy_plot(summary),
+        "curves": _curves(path / "train" / "metrics.jsonl"),
+        "selection": selection,
+        "reasons": _reasons(selection),
+        "evaluated": evaluated_samples(path / "evaluation"),
+        "trained": training_samples(path, selection),
+    }
+
+
+def _json(path: Path) -> Any:
+    return msgspec.json.decode(path.read_bytes()) if path.exists() else None
+
+
+def _headline(summary: Mapping[str, Any] | None) -> list[tuple[str, str, list[str]]]:
+    places = _places(summary) if summary else ()
+    return [(name, decoding, _cells(part)) for name, stand in places for decoding, part in _decodings(stand)]
+
+
+def _accuracy_plot(summary: Mapping[str, Any] | None) -> str:
+    rows = [
+        (f"{name}, {decoding}", when, part[when]["accuracy"], tuple(part[when]["accuracy_ci95"]))
+        for name, stand in (_places(summary) if summary else ())
+        for decoding, part in _decodings(stand)
+        for when in ("before", "after")
+        if when in part
+    ]
+    if not rows:
+        return ""
+    from swirl.plots import bars
+
+    return bars(rows)
+
+
+def _curves(metrics: Path) -> str:
+    if not metrics.exists():
+        return ""
+    from swirl.plots import curves
+    from swirl.train import Metrics
+
+    updates = list(read(metrics, Metrics))
+    return curves(
+        {
+            "reward (mean verdict)": [update.reward for update in updates],
+            "KL to the initial policy (nats an action)": [update.kl for update in updates],
+            "loss": [update.loss for update in updates],
+            "malformed (share)": [update.malformed for update in updates],
+            "missing verdicts (count)": [float(update.missing.total) for update in updates],
+            "states with a signal (share)": [update.signal for update in updates],
+        }
+    )
+
+
+def _reasons(selection: Mapping[str, Any] | None, most: int = 8) -> Sequence[tuple[str, int]]:
+    """Why trajectories fell, the commonest reasons first; a judge's own words are left out."""
+    counts: dict[str, int] = {}
+    for decision in selection["decisions"] if selection else ():
+        if not decision["kept"]:
+            reason = decision["reason"].partition(":")[0]
+            counts[reason] = counts.get(reason, 0) + 1
+    return sorted(counts.items(), key=lambda item: -item[1])[:most]

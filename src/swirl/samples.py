@@ -1,0 +1,101 @@
+"""Which trajectories the report shows, chosen by rule: first of each kind, in the order of the files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swirl.evaluate import EvaluatedTrajectory
+from swirl.records import read
+from swirl.types import JudgedStep, Malformed, Step, Trajectory, Verdict
+
+
+@dataclass(frozen=True)
+class ShownStep:
+    """A step as the page tells it."""
+
+    text: str
+    observation: str
+    badge: str
+    """GOOD, BAD or MISSING; empty where nobody judged."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A trajectory as the page tells it."""
+
+    title: str
+    question: str
+    gold: str
+    steps: Sequence[ShownStep]
+    ending: str
+
+
+def evaluated_samples(folder: Path, each: int = 2) -> list[tuple[str, Shown, Shown]]:
+    """Pairs of before and after on one question, greedy where it is there: repaired, broken, and wrong both times."""
+    pairs: dict[str, list[tuple[str, Shown, Shown]]] = {
+        "wrong before, right after": [],
+        "right before, wrong after": [],
+        "wrong both times": [],
+    }
+    for path in sorted(folder.glob("before-*.jsonl")) if folder.is_dir() else ():
+        later = path.with_name(path.name.replace("before-", "after-", 1))
+        if not later.exists():
+            continue
+        taken = dict.fromkeys(pairs, 0)
+        for before, after in zip(read(path, EvaluatedTrajectory), read(later, EvaluatedTrajectory), strict=False):
+            kind = _kind(before.correct, after.correct)
+            if kind in taken and taken[kind] < each and before.mode == "greedy":
+                taken[kind] += 1
+                pairs[kind].append((kind, _evaluated(before), _evaluated(after)))
+    return [pair for kind in pairs.values() for pair in kind]
+
+
+def _kind(before: bool, after: bool) -> str:
+    if after:
+        return "right both times" if before else "wrong before, right after"
+    return "right before, wrong after" if before else "wrong both times"
+
+
+def _evaluated(record: EvaluatedTrajectory) -> Shown:
+    title = f"{record.task}, {record.mode}, {record.policy}: {'right' if record.correct else 'wrong'}"
+    return shown(record.trajectory, record.verdicts, title)
+
+
+def training_samples(path: Path, selection: Mapping[str, Any] | None, each: int = 2) -> list[Shown]:
+    """The first kept and the first dropped training trajectories, with their verdicts."""
+    if selection is None or not (path / Trajectory.FILE).exists():
+        return []
+    wanted: dict[str, str] = {}
+    for kept in (True, False):
+        some = [decision for decision in selection["decisions"] if decision["kept"] is kept][:each]
+        wanted |= {d["trajectory"]: "kept" if kept else f"dropped: {d['reason']}" for d in some}
+    verdicts: dict[str, list[Verdict]] = {}
+    if (path / JudgedStep.FILE).exists():
+        for judged in read(path / JudgedStep.FILE, JudgedStep):
+            if judged.trajectory in wanted:
+                verdicts.setdefault(judged.trajectory, []).append(judged.verdict)
+    return [
+        shown(trajectory, verdicts.get(trajectory.id, ()), wanted[trajectory.id])
+        for trajectory in read(path / Trajectory.FILE, Trajectory)
+        if trajectory.id in wanted
+    ]
+
+
+def shown(trajectory: Trajectory, verdicts: Sequence[Verdict], title: str) -> Shown:
+    """A trajectory with what was said of its steps."""
+    padded = [*verdicts, *[None] * (len(trajectory.steps) - len(verdicts))]
+    steps = [_step(step, verdict) for step, verdict in zip(trajectory.steps, padded, strict=True)]
+    gold = " or ".join(trajectory.question.answers)
+    return Shown(
+        title, trajectory.question.text, gold, steps, trajectory.stop.value if trajectory.stop else "unfinished"
+    )
+
+
+def _step(step: Step, verdict: Verdict | None) -> ShownStep:
+    observation = step.observation.text if step.observation is not None else ""
+    if isinstance(step.action, Malformed):
+        observation = f"malformed: {step.action.reason}"
+    badge = "" if verdict is None else "MISSING" if verdict.score is None else "GOOD" if verdict.good else "BAD"
+    return ShownStep(step.text, observation, badge, verdict.reason if verdict else "")

@@ -1,0 +1,155 @@
+"""Evaluation: the policies before and after training on the same held-out questions, and the run's summary."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from swirl.catalog import open_judge, open_model, open_task, open_toolbox
+from swirl.errors import ConfigError
+from swirl.evaluate import EvaluatedTrajectory, Mode, When, answer_all, grade, summarise
+from swirl.policies import Policy, PolicyConfig
+from swirl.records import Appender, read, write_json
+from swirl.run import Call, Run, peak_memory_mb
+from swirl.stages.chunks import resume
+from swirl.stages.judge import judge_steps
+from swirl.stages.start import initial_policy, rules_of
+from swirl.tasks import Task
+from swirl.terminal import progress, say
+from swirl.tools import Toolbox
+from swirl.types import PromptStyle, Question, Rules
+
+LABELLING = ("rule", "solver", "reference")
+"""Judges cheap enough to label every evaluated step."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One file of results: a task in a mode and a prompt style."""
+
+    task: Task
+    toolbox: Toolbox
+    questions: Sequence[Question]
+    rules: Rules
+    mode: Mode
+
+
+def evaluate(run: Run) -> None:
+    """Write `evaluation/*.jsonl` and `summary.json`. Without a trained model only the policy before training is evaluated."""
+    parts = [part for spec in run.config.evaluate.tasks for part in _parts(run, open_task(spec))]
+    policies: list[tuple[When, PolicyConfig]] = [("before", initial_policy(run))]
+    if run.model.exists():
+        policies.append(("after", replace(run.config.policy, model=str(run.model), lora_rank=0)))
+    for when, config in policies:
+        _evaluate_policy(run, when, config, parts)
+    write_summary(run)
+
+
+def _parts(run: Run, task: Task) -> Iterator[_Part]:
+    config, toolbox = run.config.evaluate, open_toolbox(task)
+    questions = list(islice(task.questions("test", config.draw), config.questions))
+    if not questions:
+        raise ConfigError(f"task {task.name!r} has no held-out questions")
+    if len(questions) < config.questions:
+        say(f"{task.name}: {config.questions} held-out questions asked for, {len(questions)} are there; using them all")
+    for prompt in _styles(run):
+        rules = msgspec.structs.replace(
+            rules_of(run, task), prompt=prompt, max_calls=config.max_calls or task.max_calls
+        )
+        for mode in config.modes:
+            yield _Part(task, toolbox, questions, rules, mode)
+
+
+def _styles(run: Run) -> tuple[PromptStyle, ...]:
+    return run.config.evaluate.prompts or (run.config.generate.prompt,)
+
+
+def _file(run: Run, when: When, part: _Part) -> Path:
+    suffix = f"-{part.rules.prompt.value}" if len(_styles(run)) > 1 else ""
+    return run.evaluation / f"{when}-{part.task.name}-{part.mode}{suffix}.jsonl"
+
+
+def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence[_Part]) -> None:
+    run.evaluation.mkdir(exist_ok=True)
+    total = sum(len(part.questions) for part in parts)
+    policy: Policy | None = None
+    with progress(f"evaluate ({when})", total, _done(run, when, parts), "questions") as advance:
+        for part in parts:
+            size = run.config.evaluate.chunk
+            chunks = [part.questions[i : i + size] for i in range(0, len(part.questions), size)]
+            with Appender(_file(run, when, part), EvaluatedTrajectory) as out:
+                for number in range(resume(out, [len(chunk) for chunk in chunks]), len(chunks)):
+                    policy = policy or _open_policy(run, config)
+                    with run.timed("evaluate", f"{out.path.stem}, chunk {number}", len(chunks[number])):
+                        out.append(_evaluate_chunk(run, when, part, policy, chunks[number]))
+                    advance(len(chunks[number]))
+
+
+def _done(run: Run, when: When, parts: Sequence[_Part]) -> int:
+    files = [_file(run, when, part) for part in parts]
+    return sum(sum(1 for _ in read(file, EvaluatedTrajectory)) for file in files if file.exists())
+
+
+def _open_policy(run: Run, config: PolicyConfig) -> Policy:
+    from swirl.policies.local import LocalPolicy
+
+    return LocalPolicy(open_model(config, run.config.seed))
+
+
+def _evaluate_chunk(
+    run: Run, when: When, part: _Part, policy: Policy, questions: Sequence[Question]
+) -> list[EvaluatedTrajectory]:
+    config = run.config.evaluate
+    sampling = config.sampling(part.mode)
+    finished = answer_all(
+        questions, part.rules, policy, part.toolbox, sampling, seed=run.config.seed, slots=config.slots
+    )
+    labels: dict[str, list[Any]] = {}
+    name = run.config.judge.name
+    if name in LABELLING:
+        for judged in judge_steps(open_judge(name, run.config.judge, initial_policy(run), run.config.seed), finished):
+            labels.setdefault(judged.trajectory, []).append(judged.verdict)
+    grades = [grade(part.task, trajectory) for trajectory in finished]
+    return [
+        EvaluatedTrajectory(
+            policy=when,
+            task=part.task.name,
+            mode=part.mode,
+            prompt=part.rules.prompt,
+            trajectory=trajectory,
+            correct=correct,
+            f1=f1,
+            verdicts=tuple(labels.get(trajectory.id, ())),
+        )
+        for trajectory, (correct, f1) in zip(finished, grades, strict=True)
+    ]
+
+
+def write_summary(run: Run) -> None:
+    """Every headline number with n, interval and seed."""
+    config, records = run.config, []
+    for spec in config.evaluate.tasks:
+        name = open_task(spec).name
+        for prompt in _styles(run):
+            for when in ("before", "after"):
+                for path in sorted(run.evaluation.glob(f"{when}-{name}-*.jsonl")):
+                    records += [record for record in read(path, EvaluatedTrajectory) if record.prompt is prompt]
+    calls = list(read(run.path / "calls.jsonl", Call)) if (run.path / "calls.jsonl").exists() else []
+    stages: dict[str, float] = {}
+    for call in calls:
+        stages[call.stage] = round(stages.get(call.stage, 0.0) + call.seconds, 3)
+    head = {
+        "schema": "swirl.summary/1",
+        "seed": config.seed,
+        "draw": config.evaluate.draw,
+        "judge": config.judge.name if config.judge.reward == "same" else config.judge.reward,
+        "filter": config.filter.rule.value,
+        "objective": config.train.objective,
+        "n": len({(record.task, record.trajectory.question.id) for record in records}),
+    }
+    seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
+    peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
+    write_json(run.summary, {**head, **summarise(records), "seconds": seconds, "peak_memory_mb": peak})
