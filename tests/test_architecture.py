@@ -112,20 +112,26 @@ for module in {modules}:
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.stem not in ("__init__", "__main__")], ids=name)
 def test_every_module_is_tested(path: Path) -> None:
-    """By a test file of its own name or its package's, by a test that imports it, or by its own docstrings."""
+    """By a test that imports it or bears its name, by its own docstrings, or as a part of a tested module of its package."""
+    siblings = {dotted(other): other for other in path.parent.glob("*.py") if other.parent != SOURCE / "swirl"}
+    users = [other for other in siblings.values() if dotted(path) in set(names_imported(tree(other)))]
+    assert any(is_tested(module) for module in [path, *users])
+
+
+def is_tested(path: Path) -> bool:
     own = {f"test_{path.stem}.py", f"test_{path.parent.name}.py"}
-    assert dotted(path) in TESTED or ">>> " in path.read_text("utf-8") or own & {test.name for test in TESTS}
+    has_examples = ">>> " in path.read_text("utf-8")
+    return has_examples or dotted(path) in TESTED or bool(own & {test.name for test in TESTS})
 
 
-def imports_of_tests() -> Iterator[str]:
-    """Modules that tests import, by `from swirl.x import y`, `from swirl import x` or `import swirl.x`."""
-    for path in TESTS:
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield node.module
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def names_imported(module: ast.AST) -> Iterator[str]:
+    """`swirl.x` and `swirl.x.y` for `from swirl.x import y`, `swirl.x` for `import swirl.x`."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-TESTED = set(imports_of_tests())
+TESTED = {imported for test in TESTS for imported in names_imported(tree(test))}
