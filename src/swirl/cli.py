@@ -239,7 +239,7 @@ def _show(run: Run) -> None:
 
 
 def _stage(name: str, words: Sequence[str]) -> None:
-    kind, path = _KINDS[name], Path(_first_word(words) or ".")
+    kind, path = _STAGE_KINDS[name], Path(_first_word(words) or ".")
     stage = name.replace("-", "_")
     fresh = not (path / "run.toml").exists() and (recipe := _flag(words, "--recipe"))
     config = load_recipe(recipe).config if fresh else Run.open(path).config if _first_word(words) else RunConfig()
@@ -274,9 +274,7 @@ def _recipes(name: str, words: Sequence[str]) -> None:
     print(f"{target} is yours to edit; then: swirl run {target}")
 
 
-_KINDS: Mapping[str, Callable[..., object]] = {
-    "demo": DemoCommand,
-    "run": RunCommand,
+_STAGE_KINDS: Mapping[str, type[StageCommand]] = {
     "warm-start": WarmStartCommand,
     "generate": GenerateCommand,
     "judge": JudgeCommand,
@@ -284,8 +282,9 @@ _KINDS: Mapping[str, Callable[..., object]] = {
     "train": TrainCommand,
     "evaluate": EvaluateCommand,
     "report": ReportCommand,
-    "recipes": RecipesCommand,
 }
+
+_KINDS: Mapping[str, type] = {"demo": DemoCommand, "run": RunCommand, **_STAGE_KINDS, "recipes": RecipesCommand}
 
 COMMANDS: Mapping[str, Callable[[str, Sequence[str]], None]] = {
     **dict.fromkeys(_KINDS, _stage),
