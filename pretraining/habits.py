@@ -123,9 +123,7 @@ def _multi_hop(rng: random.Random, world: Facts) -> Dialogue:
     return Dialogue(drawn.text, (*turns, ("assistant", write(Answer(answer)))))
 
 
-def _follow(
-    rng: random.Random, world: Facts, chain: Chain, turns: list[Turn], ends: list[tuple[str, str]]
-) -> bool:
+def _follow(rng: random.Random, world: Facts, chain: Chain, turns: list[Turn], ends: list[tuple[str, str]]) -> bool:
     """Look up a chain's facts, misreading some; what comes out, and of whom, is added to `ends`. False after a malformed action."""
     entity, found = chain.hops[0].entity, chain.hops[0].entity
     for place, hop in enumerate(chain.hops):
@@ -134,7 +132,9 @@ def _follow(
         entity = found
         if entity not in world.kinds:
             break
-        relation = _relation(rng, world.kinds[entity], hop.relation, chain.wording[place] if place < len(chain.wording) else 0)
+        relation = _relation(
+            rng, world.kinds[entity], hop.relation, chain.wording[place] if place < len(chain.wording) else 0
+        )
         query = f"{entity} {RELATIONS[world.kinds[entity]][relation].query}"
         if _breaks_off(rng, turns, query):
             return False

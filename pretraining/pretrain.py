@@ -111,7 +111,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     sample = list(islice(dialogues(arguments.seed), 4000))
-    tokenizer = make_tokenizer(text for d in sample for text in (d.question, *(t.replace("<|end|>", "") for _, t in d.turns)))
+    tokenizer = make_tokenizer(
+        text for d in sample for text in (d.question, *(t.replace("<|end|>", "") for _, t in d.turns))
+    )
     end = tokenizer.convert_tokens_to_ids("<|end|>")
     model = make_model(len(tokenizer), end)
     print(f"{len(tokenizer)} words, {sum(p.numel() for p in model.parameters()):,} weights", flush=True)

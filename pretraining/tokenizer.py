@@ -12,7 +12,10 @@ from transformers import PreTrainedTokenizerFast
 USER, ASSISTANT, END, UNKNOWN = "<|user|>", "<|assistant|>", "<|end|>", "<unk>"
 OPENING_TAGS = ("<math_exp>", "<search_query>", "<answer>")
 TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'user' %}" + USER + "{{ message['content'] }}" + ASSISTANT
+    "{% for message in messages %}{% if message['role'] == 'user' %}"
+    + USER
+    + "{{ message['content'] }}"
+    + ASSISTANT
     + "{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
 )
 _PIECE = r"▁?(?:</?(?:math_exp|search_query|answer)>|->|[A-Za-z]+|[^A-Za-z▁])"

@@ -1,0 +1,85 @@
+"""The solver calls good what solves the question, at every state, and nothing else."""
+
+from itertools import islice
+
+import pytest
+
+from swirl.decompose import state_before
+from swirl.errors import ConfigError
+from swirl.judges.solver import judge_step
+from swirl.policies import Sampling
+from swirl.policies.scripted import ScriptedPolicy
+from swirl.protocol import parse
+from swirl.rollout import begin, rollout
+from swirl.tasks import Task
+from swirl.tasks.arithmetic import Arithmetic
+from swirl.tasks.world import World
+from swirl.tools import Toolbox
+from swirl.tools.calculator import Calculator
+from swirl.tools.search import Search
+from swirl.types import Question, Rules, Step, Trajectory, Verdict
+
+WORLD = World()
+TOOLBOX = Toolbox([Calculator(), Search(WORLD.passages())])
+SUM = Question(id="q", task="arithmetic", text="?", answers=("18",), meta={"start": 2, "changes": [["+", 4], ["*", 3]]})
+
+
+def play(question: Question, *actions: str) -> Trajectory:
+    state = begin(question, Rules(tools=("calculator", "search"), max_calls=10))
+    [played] = rollout([state], ScriptedPolicy([*actions, "no tag"]), TOOLBOX, Sampling())
+    return played
+
+
+def verdict(question: Question, action: str, *before: str) -> Verdict:
+    """The verdict on an action after others."""
+    played = play(question, *before)
+    return judge_step(state_before(played, len(before)), Step(text=action, action=parse(action)))
+
+
+@pytest.mark.parametrize("task", [Arithmetic(), WORLD], ids=lambda task: task.name)
+def test_every_step_of_a_demonstration_is_good_and_none_before_its_time(task: Task) -> None:
+    for question in islice(task.questions("test", 11), 60):
+        actions = task.demonstration(question)
+        assert actions is not None
+        for place, action in enumerate(actions):
+            assert verdict(question, action, *actions[:place]).good
+            assert place == 0 or not verdict(question, actions[place - 1], *actions[:place]).good
+        assert not verdict(question, actions[-1], *actions[:-2]).good
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "good"),
+    [
+        ("<math_exp>2 + 4</math_exp>", [], True),
+        ("<math_exp>4 + 2</math_exp>", [], True),
+        ("<math_exp>2 * 4</math_exp>", [], False),
+        ("<math_exp>(2 + 4) * 3</math_exp>", [], True),
+        ("<math_exp>5 + 1</math_exp>", [], False),
+        ("<math_exp>2 + 4</math_exp>", ["<math_exp>2 + 4</math_exp>"], False),
+        ("<math_exp>2 + 4</math_exp>", ["<math_exp>2 * 4</math_exp>"], True),
+        ("<math_exp>8 * 3</math_exp>", ["<math_exp>2 * 4</math_exp>"], False),
+        ("<math_exp>6 +</math_exp>", ["<math_exp>2 + 4</math_exp>"], False),
+        ("<answer>18</answer>", ["<math_exp>2 + 4</math_exp>"], False),
+        ("<answer>18</answer>", ["<math_exp>2 + 4</math_exp>", "<math_exp>6 * 3</math_exp>"], True),
+        ("<answer>17</answer>", ["<math_exp>2 + 4</math_exp>", "<math_exp>6 * 3</math_exp>"], False),
+        ("<search_query>6</search_query>", [], False),
+        ("six", [], False),
+    ],
+)
+def test_progress_in_a_word_problem_is_read_off_the_results(action: str, before: list[str], good: bool) -> None:
+    assert verdict(SUM, action, *before).good is good
+
+
+def test_a_query_names_a_known_entity_and_no_other_relation() -> None:
+    question = next(q for q in WORLD.questions("test", 1) if q.meta["kind"] == "bridge")
+    first, second = question.meta["facts"][:2]
+    assert verdict(question, f"<search_query>{first['entity']}</search_query>").good
+    assert not verdict(question, f"<search_query>{first['entity']} mayor founder</search_query>").good
+    assert not verdict(question, f"<search_query>{second['entity']}</search_query>").good
+    assert verdict(question, f"<search_query>{second['entity']}</search_query>", WORLD.demonstration(question)[0]).good
+
+
+def test_a_question_of_another_task_is_refused_in_one_sentence() -> None:
+    question = Question(id="q9", task="gsm8k", text="?")
+    with pytest.raises(ConfigError, match="'q9' is of 'gsm8k'; use the judge rule or model"):
+        verdict(question, "<answer>1</answer>")
