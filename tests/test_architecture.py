@@ -113,15 +113,15 @@ for module in {modules}:
 @pytest.mark.parametrize("path", [path for path in MODULES if path.stem not in ("__init__", "__main__")], ids=name)
 def test_every_module_is_tested(path: Path) -> None:
     """By a test that imports it or bears its name, by its own docstrings, or as a part of a tested module of its package."""
-    siblings = {dotted(other): other for other in path.parent.glob("*.py") if other.parent != SOURCE / "swirl"}
-    users = [other for other in siblings.values() if dotted(path) in set(names_imported(tree(other)))]
-    assert any(is_tested(module) for module in [path, *users])
+    assert is_tested(path)
 
 
 def is_tested(path: Path) -> bool:
     own = {f"test_{path.stem}.py", f"test_{path.parent.name}.py"}
-    has_examples = ">>> " in path.read_text("utf-8")
-    return has_examples or dotted(path) in TESTED or bool(own & {test.name for test in TESTS})
+    if dotted(path) in TESTED or ">>> " in path.read_text("utf-8") or own & {test.name for test in TESTS}:
+        return True
+    package = path.parent.glob("*.py") if path.parent != SOURCE / "swirl" else ()
+    return any(is_tested(user) for user in package if dotted(path) in names_imported(tree(user)))
 
 
 def names_imported(module: ast.AST) -> Iterator[str]:

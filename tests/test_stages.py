@@ -1,0 +1,169 @@
+"""The stages that need no model, over small run folders whose trajectories a script wrote."""
+
+import json
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from swirl.errors import ConfigError, RunFolderError
+from swirl.filters import FilterConfig
+from swirl.filters import Rule as Passes
+from swirl.judges import JudgeConfig
+from swirl.policies import Sampling
+from swirl.policies.scripted import ScriptedPolicy
+from swirl.recipe import RunConfig
+from swirl.records import Appender, read
+from swirl.rollout import GenerateConfig, begin, rollout
+from swirl.run import Run
+from swirl.stages.chunks import resume
+from swirl.stages.filter import select
+from swirl.stages.judge import compare, judge
+from swirl.stages.start import initial_policy, rules_of, training_questions
+from swirl.stages.train import train
+from swirl.stages.warm_start import demonstrate
+from swirl.tasks.arithmetic import Arithmetic
+from swirl.tasks.jsonl import Jsonl
+from swirl.tools import Toolbox
+from swirl.tools.calculator import Calculator
+from swirl.types import Answer, JudgedStep, Question, Rules, Trajectory
+
+CONFIG = RunConfig(generate=GenerateConfig(tasks=("arithmetic",)), judge=JudgeConfig(name="solver"))
+ANSWERS_AT_ONCE = ["<answer>1000003</answer>"]
+
+
+def play(question: Question, script: list[str]) -> Trajectory:
+    state = begin(question, Rules(tools=("calculator",), max_calls=10))
+    return rollout([state], ScriptedPolicy(script), Toolbox([Calculator()]), Sampling())[0]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Two worked solutions and two wild guesses."""
+    task, made = Arithmetic(), Run.create(tmp_path / "run", CONFIG)
+    questions = list(islice(task.questions("train", 1), 4))
+    scripts = [task.demonstration(question) for question in questions[:2]]
+    with Appender(made.trajectories, Trajectory) as out:
+        out.append([play(question, script or []) for question, script in zip(questions[:2], scripts, strict=True)])
+        out.append([play(question, ANSWERS_AT_ONCE) for question in questions[2:]])
+    return made
+
+
+def test_every_step_gets_one_verdict_in_order(run: Run) -> None:
+    judge(run)
+    verdicts = list(read(run.path / "verdicts.jsonl", JudgedStep))
+    steps = [(t.id, index) for t in read(run.trajectories, Trajectory) for index in range(len(t.steps))]
+    assert [(record.trajectory, record.step) for record in verdicts] == steps
+    assert [record.verdict.good for record in verdicts] == [True] * (len(steps) - 2) + [False] * 2
+
+
+def test_judging_again_changes_nothing_and_a_cut_file_is_completed(run: Run) -> None:
+    judge(run)
+    path = run.path / "verdicts.jsonl"
+    whole = path.read_bytes()
+    judge(run)
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[: len(whole) // 2])
+    judge(run)
+    assert path.read_bytes() == whole
+
+
+def test_two_judges_are_compared_on_the_same_steps(run: Run) -> None:
+    found = compare(run, "rule", "solver")
+    assert (found.missing, found.n) == (0, len(list(read(run.path / "verdicts.jsonl", JudgedStep))))
+    assert (run.path / "verdicts-rule.jsonl").exists()
+    assert found.truth == pytest.approx((found.n - 2) / found.n)
+
+
+def test_the_filter_tells_why_each_trajectory_fell_and_what_other_rules_would_keep(run: Run) -> None:
+    judge(run)
+    decisions = select(run)
+    assert [decision.kept for decision in decisions] == [True, True, False, False]
+    assert all(decision.reason.startswith("step 1 was judged bad") for decision in decisions[2:])
+    selection = json.loads(run.selection.read_text())
+    assert {rule: told["kept"] for rule, told in selection["rules"].items()} == {
+        "none": 4,
+        "process": 2,
+        "outcome": 2,
+        "both": 2,
+    }
+
+
+def test_the_filter_trims_to_the_size_asked_for(run: Run) -> None:
+    judge(run)
+    run.config = replace(CONFIG, filter=FilterConfig(rule=Passes.NONE, size=3))
+    assert sum(decision.kept for decision in select(run)) == 3
+
+
+def test_the_outcome_rule_names_the_question_without_an_answer(run: Run) -> None:
+    [first, *others] = read(run.trajectories, Trajectory)
+    bare = msgspec.structs.replace(first, question=msgspec.structs.replace(first.question, answers=()))
+    run.trajectories.unlink()
+    with Appender(run.trajectories, Trajectory) as out:
+        out.append([bare, *others])
+    judge(run)
+    run.config = replace(CONFIG, filter=FilterConfig(rule=Passes.OUTCOME))
+    with pytest.raises(ConfigError, match=f"question '{first.question.id}' has none"):
+        select(run)
+    run.config = CONFIG
+    assert len(select(run)) == 4
+
+
+def test_stages_ask_for_what_comes_before_them(tmp_path: Path) -> None:
+    empty = Run.create(tmp_path / "empty", CONFIG)
+    with pytest.raises(RunFolderError, match="run `swirl generate"):
+        judge(empty)
+    with pytest.raises(RunFolderError, match="run `swirl filter"):
+        train(empty)
+
+
+def test_training_on_nothing_is_refused(run: Run) -> None:
+    judge(run)
+    select(run)
+    told = json.loads(run.selection.read_text())
+    run.selection.write_text(json.dumps(told | {"decisions": [{**d, "kept": False} for d in told["decisions"]]}))
+    with pytest.raises(ConfigError, match="kept none of the trajectories"):
+        train(run)
+
+
+def test_a_stage_goes_on_after_the_last_whole_chunk(tmp_path: Path) -> None:
+    task = Arithmetic()
+    question = next(task.questions("train", 1))
+    with Appender(tmp_path / "t.jsonl", Trajectory) as out:
+        out.append([play(question, ANSWERS_AT_ONCE)] * 5)
+        assert resume(out, [2, 2, 2]) == 2
+        assert len(out) == 4
+        assert resume(out, [2, 2]) == 2
+        with pytest.raises(RunFolderError, match=r"expected 2 records in .*, found 4"):
+            resume(out, [2])
+
+
+def test_fewer_questions_than_asked_for_are_used_with_a_remark(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"id": "1", "question": "What is 2 + 3?"}\n')
+    assert len(training_questions(run, Jsonl(str(tmp_path / "mine.jsonl")), 9)) == 1
+    assert "9 training questions asked for, 1 are there" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_cap_is_the_tasks_own_unless_the_recipe_has_one(run: Run) -> None:
+    assert rules_of(run, Arithmetic()).max_calls == Arithmetic().max_calls
+    run.config = replace(CONFIG, generate=GenerateConfig(tasks=("arithmetic",), max_calls=3))
+    assert rules_of(run, Arithmetic()).max_calls == 3
+
+
+def test_the_warm_started_model_is_asked_for_where_the_recipe_has_a_warm_start(run: Run) -> None:
+    assert initial_policy(run) == CONFIG.policy
+    run.config = replace(CONFIG, warm_start=replace(CONFIG.warm_start, questions=5))
+    with pytest.raises(RunFolderError, match="run `swirl warm-start"):
+        initial_policy(run)
+
+
+def test_demonstrations_are_played_against_the_real_tools() -> None:
+    task = Arithmetic()
+    questions = list(islice(task.questions("train", 1), 5))
+    played = demonstrate(task, questions, Rules(tools=("calculator",), max_calls=10))
+    assert [trajectory.question for trajectory in played] == questions
+    assert all(isinstance(trajectory.steps[-1].action, Answer) for trajectory in played)

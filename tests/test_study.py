@@ -1,0 +1,76 @@
+"""What a study says about its arms: paired with the control, question by question."""
+
+from pathlib import Path
+
+import pytest
+
+from swirl.errors import ConfigError
+from swirl.evaluate import EvaluatedTrajectory
+from swirl.recipe import Recipe, RunConfig
+from swirl.records import Appender
+from swirl.run import Run
+from swirl.study import Outcome, read_outcome, run_study, table_rows
+from swirl.types import PromptStyle, Question, Rules, Trajectory
+
+NAMES = [f"q{i}" for i in range(40)]
+
+
+def outcome(arm: str, seed: int, after: int) -> Outcome:
+    """10 of 40 right before, the first `after` right afterwards."""
+    right = {"before": 10, "after": after}
+    return Outcome(
+        arm,
+        seed,
+        {
+            (when, "t", "greedy"): {name: float(i < count) for i, name in enumerate(NAMES)}
+            for when, count in right.items()
+        },
+    )
+
+
+def test_an_arm_is_compared_with_the_control_on_the_same_questions() -> None:
+    [control, arm] = table_rows([outcome("control", 1, 12), outcome("rl", 1, 30)], control="control")
+    assert (control["arm"], control["against_control"].mean, control["against_control"].high) == ("control", 0.0, 0.0)
+    assert arm["before"] == 0.25
+    assert arm["after"] == 0.75
+    assert arm["gain"].mean == pytest.approx(0.5)
+    assert arm["against_control"].mean == pytest.approx(18 / 40)
+    assert 0 < arm["against_control"].low < 18 / 40 < arm["against_control"].high
+
+
+def test_seeds_are_averaged_and_shown() -> None:
+    [row] = table_rows([outcome("rl", 1, 20), outcome("rl", 2, 30)], control="rl")
+    assert row["seeds"] == 2
+    assert row["gains_by_seed"] == [0.25, 0.5]
+    assert row["gain"].mean == pytest.approx(0.375)
+
+
+def test_outcomes_are_read_from_a_run_per_task_and_overall(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RunConfig())
+    run.evaluation.mkdir()
+    for when, correct in (("before", False), ("after", True)):
+        with Appender(run.evaluation / f"{when}-t-greedy.jsonl", EvaluatedTrajectory) as out:
+            out.append([record(when, correct)])
+    found = read_outcome(run, "rl", 3)
+    assert (found.arm, found.seed) == ("rl", 3)
+    for task in ("t", "overall"):
+        assert found.correct["before", task, "greedy"] == {"t/q": 0.0}
+        assert found.correct["after", task, "greedy"] == {"t/q": 1.0}
+
+
+def record(when: str, correct: bool) -> EvaluatedTrajectory:
+    trajectory = Trajectory(id="q/0", question=Question(id="q", task="t", text="?"), rules=Rules())
+    return EvaluatedTrajectory(
+        policy="before" if when == "before" else "after",
+        task="t",
+        mode="greedy",
+        prompt=PromptStyle.BARE,
+        trajectory=trajectory,
+        correct=correct,
+        f1=float(correct),
+    )
+
+
+def test_a_recipe_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"recipe 'demo' has no \[study\]"):
+        run_study(Recipe(name="demo", table={}), RunConfig(), tmp_path)
