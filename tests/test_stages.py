@@ -1,6 +1,8 @@
 """The stages that need no model, over small run folders whose trajectories a script wrote."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -167,3 +169,34 @@ def test_demonstrations_are_played_against_the_real_tools() -> None:
     played = demonstrate(task, questions, Rules(tools=("calculator",), max_calls=10))
     assert [trajectory.question for trajectory in played] == questions
     assert all(isinstance(trajectory.steps[-1].action, Answer) for trajectory in played)
+
+
+@pytest.mark.parametrize("stage", ["generate", "warm_start", "train", "evaluate", "judge"])
+def test_without_torch_a_stage_that_needs_a_model_says_which_extra_to_install(run: Run, stage: str) -> None:
+    """In an interpreter that cannot find the heavy packages."""
+    judge(run)
+    select(run)
+    config = replace(CONFIG, judge=JudgeConfig(name="model")) if stage == "judge" else CONFIG
+    run.config = (
+        replace(config, warm_start=replace(CONFIG.warm_start, questions=2)) if stage == "warm_start" else config
+    )
+    run.write_config()
+    for written in (
+        {"generate": run.trajectories, "judge": run.path / "verdicts.jsonl"}.get(stage, run.path / "none"),
+        run.summary,
+    ):
+        written.unlink(missing_ok=True)
+    program = """
+import sys
+from importlib.machinery import PathFinder
+heavy = {"torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "jaxtyping"}
+found = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *rest: None if name.partition(".")[0] in heavy else found(name, *rest)
+from swirl.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    words = [stage.replace("_", "-"), str(run.path)]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'swirl-rl[train]'" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from swirl.judges.random import Random
 from swirl.judges.reference import Reference
 from swirl.judges.rule import Rule
 from swirl.judges.solver import Solver
-from swirl.policies import PolicyConfig
+from swirl.policies import Policy, PolicyConfig
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.gsm8k import Gsm8k
@@ -76,10 +76,8 @@ def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) 
 
 
 def _model_judge(config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
-    from swirl.policies.local import LocalPolicy
-
     own = replace(policy, model=config.model or policy.model, lora_rank=0)
-    return ModelJudge(LocalPolicy(open_model(own, seed)), max_tokens=config.max_tokens)
+    return ModelJudge(open_policy(own, seed), max_tokens=config.max_tokens)
 
 
 def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":
@@ -88,3 +86,11 @@ def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":
     from swirl.engine.model import load
 
     return load(config, seed)
+
+
+def open_policy(config: PolicyConfig, seed: int) -> Policy:
+    """The language model a recipe names, as a policy; raises as `open_model` does."""
+    model = open_model(config, seed)
+    from swirl.policies.local import LocalPolicy
+
+    return LocalPolicy(model)

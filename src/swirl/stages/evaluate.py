@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from swirl.catalog import open_judge, open_model, open_task, open_toolbox
+from swirl.catalog import open_judge, open_policy, open_task, open_toolbox
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When, answer_all, grade, summarise
 from swirl.policies import Policy, PolicyConfig
@@ -82,7 +82,7 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
             chunks = [part.questions[i : i + size] for i in range(0, len(part.questions), size)]
             with Appender(_file(run, when, part), EvaluatedTrajectory) as out:
                 for number in range(resume(out, [len(chunk) for chunk in chunks]), len(chunks)):
-                    policy = policy or _open_policy(run, config)
+                    policy = policy or open_policy(config, run.config.seed)
                     with run.timed("evaluate", f"{out.path.stem}, chunk {number}", len(chunks[number])):
                         out.append(_evaluate_chunk(run, when, part, policy, chunks[number]))
                     advance(len(chunks[number]))
@@ -91,12 +91,6 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
 def _done(run: Run, when: When, parts: Sequence[_Part]) -> int:
     files = [_file(run, when, part) for part in parts]
     return sum(sum(1 for _ in read(file, EvaluatedTrajectory)) for file in files if file.exists())
-
-
-def _open_policy(run: Run, config: PolicyConfig) -> Policy:
-    from swirl.policies.local import LocalPolicy
-
-    return LocalPolicy(open_model(config, run.config.seed))
 
 
 def _evaluate_chunk(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from swirl.catalog import open_model, open_task, open_toolbox
+from swirl.catalog import open_policy, open_task, open_toolbox
 from swirl.records import Appender
 from swirl.rollout import begin, rollout
 from swirl.run import Run
@@ -31,9 +31,7 @@ def generate(run: Run) -> None:
         start = resume(out, sizes)
         if start == len(chunks):
             return
-        from swirl.policies.local import LocalPolicy
-
-        policy = LocalPolicy(open_model(initial_policy(run), run.config.seed))
+        policy = open_policy(initial_policy(run), run.config.seed)
         with progress("generate", sum(sizes), len(out), "trajectories") as advance:
             for number, chunk in enumerate(chunks[start:], start=start):
                 rules = rules_of(run, chunk.task)

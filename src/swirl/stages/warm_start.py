@@ -19,8 +19,6 @@ def warm_start(run: Run) -> None:
     config = run.config.warm_start
     if not config.questions or run.warm_model.exists():
         return
-    from swirl.train.sft import finetune
-
     demonstrations = [
         trajectory
         for task in map(open_task, run.config.generate.tasks)
@@ -30,6 +28,8 @@ def warm_start(run: Run) -> None:
         raise ConfigError("warm_start: none of the tasks has demonstrations; set warm_start.questions = 0")
     say(f"warm start: {len(demonstrations)} demonstrations from {config.questions} questions a task")
     model = open_model(run.config.policy, run.config.seed)
+    from swirl.train.sft import finetune
+
     with (
         progress("warm start", config.train.updates, unit="updates") as advance,
         run.timed("warm_start", "all", config.train.updates),
