@@ -129,9 +129,9 @@ def _follow(rng: random.Random, world: Facts, chain: Chain, turns: list[Turn], e
     for place, hop in enumerate(chain.hops):
         if place and rng.random() < PREMATURE:
             break
-        entity = found
-        if entity not in world.kinds:
+        if found not in world.kinds:
             break
+        entity = found
         relation = _relation(
             rng, world.kinds[entity], hop.relation, chain.wording[place] if place < len(chain.wording) else 0
         )
