@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-CONTENT = ("trajectories.jsonl", "verdicts.jsonl", "selection.json", "train/metrics.jsonl", "train/model/model.safetensors", "evaluation/*.jsonl")
+CONTENT = (
+    "trajectories.jsonl",
+    "verdicts.jsonl",
+    "selection.json",
+    "train/metrics.jsonl",
+    "train/model/model.safetensors",
+    "evaluation/*.jsonl",
+)
 """What has to be byte-identical, however often a run was killed; times live elsewhere."""
 
 
@@ -18,7 +25,9 @@ def run_swirl(words: Sequence[str]) -> None:
 
 def run_and_kill(words: Sequence[str], moment: Callable[[float], bool]) -> bool:
     """Start a swirl command and kill it as soon as `moment(seconds since start)` is true; False when it ended before."""
-    process = subprocess.Popen([sys.executable, "-m", "swirl", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swirl", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     start = time.monotonic()
     while process.poll() is None:
         if moment(time.monotonic() - start):
@@ -31,4 +40,6 @@ def run_and_kill(words: Sequence[str], moment: Callable[[float], bool]) -> bool:
 
 def content(folder: Path) -> dict[str, bytes]:
     """The files of a run that two equal runs have in common, by name."""
-    return {str(path.relative_to(folder)): path.read_bytes() for pattern in CONTENT for path in sorted(folder.glob(pattern))}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for pattern in CONTENT for path in sorted(folder.glob(pattern))
+    }

@@ -59,7 +59,9 @@ def test_a_mistake_gets_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
-def test_recipes_are_listed_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recipes_are_listed_and_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert "gsm8k" in answer(capsys, ["recipes"])[1]
     assert answer(capsys, ["recipes", "copy", "gsm8k"])[0] == 0
@@ -101,7 +103,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
-    names = {"run.toml", "trajectories.jsonl", "verdicts.jsonl", "calls.jsonl", "selection.json", "summary.json", "report.html"}
+    names = {
+        "run.toml",
+        "trajectories.jsonl",
+        "verdicts.jsonl",
+        "calls.jsonl",
+        "selection.json",
+        "summary.json",
+        "report.html",
+    }
     assert names <= {path.name for path in finished.iterdir()}
     summary = json.loads((finished / "summary.json").read_text())
     for part in (summary, *summary["tasks"].values()):
@@ -127,9 +137,15 @@ def test_the_stages_alone_make_what_the_whole_makes(finished: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_second_run_of_the_same_command_does_nothing_again(finished: Path) -> None:
-    before = (finished / "trajectories.jsonl").stat().st_mtime_ns, (finished / "train" / "metrics.jsonl").stat().st_mtime_ns
+    before = (
+        (finished / "trajectories.jsonl").stat().st_mtime_ns,
+        (finished / "train" / "metrics.jsonl").stat().st_mtime_ns,
+    )
     assert main(small(finished)) == 0
-    after = (finished / "trajectories.jsonl").stat().st_mtime_ns, (finished / "train" / "metrics.jsonl").stat().st_mtime_ns
+    after = (
+        (finished / "trajectories.jsonl").stat().st_mtime_ns,
+        (finished / "train" / "metrics.jsonl").stat().st_mtime_ns,
+    )
     assert after == before
 
 
@@ -137,7 +153,10 @@ def test_a_second_run_of_the_same_command_does_nothing_again(finished: Path) -> 
 @pytest.mark.parametrize(
     ("flags_given", "sentence"),
     [
-        (["--generate.tasks", "arithmetics"], "unknown task 'arithmetics': expected one of arithmetic, world, gsm8k, jsonl; did you mean 'arithmetic'?"),
+        (
+            ["--generate.tasks", "arithmetics"],
+            "unknown task 'arithmetics': expected one of arithmetic, world, gsm8k, jsonl; did you mean 'arithmetic'?",
+        ),
         (["--policy.model", "no/such/model"], "no/such/model"),
         (["--generate.tasks", "jsonl:empty.jsonl"], "empty.jsonl"),
         (["--generate.tasks", "jsonl:truncated.jsonl"], "truncated.jsonl:1"),
@@ -146,7 +165,11 @@ def test_a_second_run_of_the_same_command_does_nothing_again(finished: Path) -> 
     ],
 )
 def test_bad_input_is_named(
-    flags_given: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    flags_given: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty.jsonl").write_text("")
@@ -159,7 +182,9 @@ def test_bad_input_is_named(
 
 
 @pytest.mark.slow
-def test_the_outcome_rule_needs_gold_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_outcome_rule_needs_gold_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mine.jsonl").write_text('{"id": "1", "question": "What is 2 + 3?"}\n')
     words = ["--generate.tasks", "jsonl:mine.jsonl", "--judge.name", "rule", "--filter.rule", "outcome"]
@@ -170,7 +195,9 @@ def test_the_outcome_rule_needs_gold_answers(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_a_torn_line_is_cut_off_and_a_broken_one_is_named(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_torn_line_is_cut_off_and_a_broken_one_is_named(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     run = tmp_path / "run"
@@ -191,5 +218,7 @@ if __name__ == "__main__":
     import subprocess
     import sys
 
-    said = subprocess.run([sys.executable, "-m", "swirl", "run", "--help"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-m", "swirl", "run", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     (Path(__file__).parent / "golden" / "flags.txt").write_text("\n".join(flags_in(said)) + "\n")

@@ -34,7 +34,7 @@ def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="found no run.toml in it; make one with `swirl run RECIPE"):
+    with pytest.raises(RunFolderError, match=r"found no run\.toml in it; make one with `swirl run RECIPE"):
         Run.open(tmp_path)
 
 
@@ -56,7 +56,14 @@ def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
 
 def _with_outputs(path: Path) -> Run:
     run = Run.create(path, RunConfig())
-    for name in ("trajectories.jsonl", "verdicts.jsonl", "verdicts-rule.jsonl", "selection.json", "train/metrics.jsonl", "summary.json"):
+    for name in (
+        "trajectories.jsonl",
+        "verdicts.jsonl",
+        "verdicts-rule.jsonl",
+        "selection.json",
+        "train/metrics.jsonl",
+        "summary.json",
+    ):
         (path / name).parent.mkdir(exist_ok=True)
         (path / name).write_text("")
     return run
@@ -77,7 +84,9 @@ def test_judging_again_leaves_no_verdict_of_any_judge(tmp_path: Path) -> None:
 def test_a_stage_that_has_run_is_not_silently_changed(tmp_path: Path) -> None:
     run = _with_outputs(tmp_path)
     changed = dataclasses.replace(run.config, train=dataclasses.replace(run.config.train, updates=7))
-    with pytest.raises(RunFolderError, match=r"`train` has run with other settings \(train.updates: 100 -> 7\); add --redo"):
+    with pytest.raises(
+        RunFolderError, match=r"`train` has run with other settings \(train.updates: 100 -> 7\); add --redo"
+    ):
         run.reconfigure("train", changed, redo=False)
     run.reconfigure("train", changed, redo=True)
     assert Run.open(tmp_path).config.train.updates == 7

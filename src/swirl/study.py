@@ -121,7 +121,9 @@ def _row(
         "seeds": len(mine),
         "before": _accuracy(mine, "before", task, mode),
         "after": _accuracy(mine, "after", task, mode),
-        "gains_by_seed": [round(_accuracy([o], "after", task, mode) - _accuracy([o], "before", task, mode), 4) for o in mine],
+        "gains_by_seed": [
+            round(_accuracy([o], "after", task, mode) - _accuracy([o], "before", task, mode), 4) for o in mine
+        ],
         "gain": _interval(_means(gain), {name: 0.0 for name in gain}),
         "against_control": _interval(_means(gain), _means(control)),
     }

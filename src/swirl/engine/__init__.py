@@ -88,5 +88,5 @@ def require_extra() -> None:
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise MissingExtra(
-            f"training needs the extra `train` ({', '.join(missing)} missing): pip install 'swirl-rl[train]'"
+            f"a model on this machine needs the extra `train` ({', '.join(missing)} missing): pip install 'swirl-rl[train]'"
         )
