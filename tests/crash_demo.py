@@ -1,7 +1,7 @@
 """`make crash-test`: kill `swirl demo` 20 times at random moments, go on with the same command, compare every byte of content.
 
-Four run folders, five kills each at seeded moments spread over the run's length; then each run is let finish and compared with an undisturbed
-one. Prints one JSON line. Takes about ten minutes on two cores.
+Four run folders, five kills each at seeded moments spread over the length of a run; then each run is let finish and compared with an
+undisturbed one. Prints one JSON line. Takes about ten minutes on two cores.
 """
 
 import json
@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from killing import content, run_and_kill, run_swirl
-
 from swirl.seeds import derive
 
 FOLDERS, KILLS = 4, 5
@@ -35,7 +34,11 @@ def main() -> int:
             run_swirl(command)
             found = content(Path(scratch, f"killed{folder}"))
             different += [f"{folder}/{name}" for name in expected if found.get(name) != expected[name]]
-    print(json.dumps({"undisturbed_seconds": round(length, 1), "kills": len(moments), "moments": moments, "different": different}))
+    print(
+        json.dumps(
+            {"undisturbed_seconds": round(length, 1), "kills": len(moments), "moments": moments, "different": different}
+        )
+    )
     return 1 if different or len(moments) < FOLDERS * KILLS else 0
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from killing import content, run_and_kill, run_swirl
 
+from killing import content, run_and_kill, run_swirl
 from swirl.seeds import derive
 
 
@@ -24,9 +24,12 @@ def _reached(folder: Path, stage_file: str, share: float, undisturbed: dict[str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "stage_file", ["trajectories.jsonl", "verdicts.jsonl", "selection.json", "train/metrics.jsonl", "evaluation/*.jsonl"]
+    "stage_file",
+    ["trajectories.jsonl", "verdicts.jsonl", "selection.json", "train/metrics.jsonl", "evaluation/*.jsonl"],
 )
-def test_a_killed_run_ends_like_an_undisturbed_one(stage_file: str, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+def test_a_killed_run_ends_like_an_undisturbed_one(
+    stage_file: str, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
     share = derive(7, stage_file) % 1000 / 1000
     folder = tmp_path / "run"
     command = ["run", "smoke", "--out", str(folder)]

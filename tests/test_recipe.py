@@ -28,7 +28,10 @@ def test_a_configuration_survives_being_written_and_read() -> None:
         ("[train]\nupdate = 3", "unknown key train.update; did you mean train.updates?"),
         ("[trian]\nupdates = 3", "unknown key trian; did you mean train?"),
         ("[train]\nupdates = 'many'", "train.updates: Expected `int`, got `str`"),
-        ("[filter]\nrule = 'proces'", "filter.rule: Invalid enum value 'proces'; expected one of 'none', 'process', 'outcome', 'both'"),
+        (
+            "[filter]\nrule = 'proces'",
+            "filter.rule: Invalid enum value 'proces'; expected one of 'none', 'process', 'outcome', 'both'",
+        ),
         ("[judge]\nname = 'sovler'", "judge.name: Invalid enum value 'sovler'; expected one of 'rule', 'solver'"),
         ("[generate]\nsamples = 0", "generate.samples must be at least 1, found 0"),
         ("[generate]\ntasks = []", "generate.tasks is empty"),
