@@ -1,0 +1,118 @@
+"""The page and the table: whatever a model wrote is text, what is missing is said, labels by the training judge are named as such."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from swirl.evaluate import EvaluatedTrajectory, Mode, When, summarise
+from swirl.recipe import RunConfig
+from swirl.records import Appender, write_json
+from swirl.report import terminal_table, write_report
+from swirl.run import Run
+from swirl.samples import evaluated_samples
+from swirl.types import Answer, PromptStyle, Question, Rules, Step, StopReason, Trajectory, Verdict
+
+HOSTILE = "<script>alert('x')</script>&\"<img src=x onerror=alert(1)>"
+
+
+def record(place: int, policy: When, mode: Mode, correct: bool) -> EvaluatedTrajectory:
+    question = Question(id=f"q{place}", task="t", text=f"What? {HOSTILE}", answers=(HOSTILE,))
+    steps = (Step(text=HOSTILE, action=Answer(HOSTILE)),)
+    trajectory = Trajectory(
+        id=f"q{place}/0", question=question, rules=Rules(), steps=steps, stop=StopReason.ANSWERED, policy=HOSTILE
+    )
+    verdicts = (Verdict(float(correct), HOSTILE),)
+    return EvaluatedTrajectory(
+        policy=policy,
+        task="t",
+        mode=mode,
+        prompt=PromptStyle.BARE,
+        trajectory=trajectory,
+        correct=correct,
+        f1=float(correct),
+        verdicts=verdicts,
+    )
+
+
+def records(policy: When, mode: Mode, num_correct: int) -> list[EvaluatedTrajectory]:
+    return [record(i, policy, mode, i < num_correct) for i in range(10)]
+
+
+def summary(*parts: EvaluatedTrajectory) -> dict[str, Any]:
+    head = {
+        "seed": 1,
+        "judge": "solver",
+        "n": 10,
+        "seconds": {"total": 3.0, "by_stage": {"train": 2.0}},
+        "peak_memory_mb": 900.0,
+    }
+    return {**head, **summarise(parts)}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run.create(tmp_path / "run", RunConfig())
+    run.evaluation.mkdir()
+    everything = []
+    for policy, num_correct in (("before", 4), ("after", 9)):
+        for mode in ("sampled", "greedy"):
+            with Appender(run.evaluation / f"{policy}-t-{mode}.jsonl", EvaluatedTrajectory) as out:
+                out.append(records(policy, mode, num_correct))
+            everything += records(policy, mode, num_correct)
+    write_json(run.summary, summary(*everything))
+    return run
+
+
+def test_a_gain_is_the_paired_difference_with_greedy_beside_it() -> None:
+    found = summarise(
+        [*records("before", "sampled", 4), *records("after", "sampled", 9), *records("before", "greedy", 5)]
+    )
+    assert found["before"]["accuracy"] == 0.4
+    assert found["after"]["process_label"] == 0.9
+    assert found["gain"]["mean"] == 0.5
+    assert found["gain"]["ci95"][0] < 0.5 < found["gain"]["ci95"][1]
+    assert found["greedy"]["before"]["accuracy"] == 0.5
+    assert "after" not in found["greedy"]
+    assert found["tasks"]["t"]["gain"] == found["gain"]
+
+
+def test_what_a_model_wrote_is_shown_as_text(run: Run) -> None:
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;" in page
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+
+
+def test_the_page_needs_no_network_and_names_the_training_judge(run: Run) -> None:
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert not [word for word in ("src=", "@import", "url(http", "<link") if word in page.replace("&lt;img src=", "")]
+    assert "training judge (solver)" in page
+    assert "mere sharpening" in page
+
+
+def test_a_run_that_has_only_begun_has_a_page_that_says_what_is_missing(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RunConfig())
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    for stage in ("evaluate", "train", "filter"):
+        assert f"swirl {stage}" in page
+
+
+def test_samples_show_what_training_repaired(run: Run) -> None:
+    kinds = [kind for kind, _, _ in evaluated_samples(run.evaluation)]
+    assert kinds == ["wrong before, right after"] * 2 + ["wrong both times"]
+
+
+@pytest.mark.parametrize("parts", [records("before", "sampled", 4), records("before", "greedy", 4)])
+def test_the_table_fits_eighty_columns_even_before_training(parts: list[EvaluatedTrajectory]) -> None:
+    console = Console(width=80, record=True)
+    console.print(terminal_table(summary(*parts)))
+    text = console.export_text()
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "40.0%" in text
+    assert "training judge (solver)" in text
