@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?=
 PIP_EXTRA ?=
 ARGS ?=
+# Threads that wait should not take the cores from those that work (see swirl/cli.py).
+export GOMP_SPINCOUNT ?= 1000
 
 VENV := .venv
 BIN := $(VENV)/bin
