@@ -24,7 +24,7 @@ from swirl.terminal import say
 
 T = TypeVar("T")
 _SPINS = "1000"
-"""How long a thread of torch's waits awake for the others. Where other programs share the cores, the default lets a small model run 20 times
+"""How long a thread of torch's waits awake for the others. Where other programs share the cores, the default makes a small model 20 times
 slower; it has to be set before torch is imported."""
 Settings = Annotated[RunConfig, tyro.conf.arg(name="")]
 
