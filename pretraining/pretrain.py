@@ -104,7 +104,7 @@ def pretrain(model: LlamaForCausalLM, data: Iterator[tuple[Tensor, Tensor]], ste
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=420)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -118,7 +118,6 @@ def main() -> None:
     model = make_model(len(tokenizer), end)
     print(f"{len(tokenizer)} words, {sum(p.numel() for p in model.parameters()):,} weights", flush=True)
     pretrain(model, batches(dialogues(arguments.seed), chat_format(tokenizer), end), arguments.steps)
-    model.generation_config = None
     model.save_pretrained(arguments.out)
     tokenizer.save_pretrained(arguments.out)
 
