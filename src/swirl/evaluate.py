@@ -1,4 +1,4 @@
-"""Step-wise inference on held-out questions (paper, section 3.5): the same loop, protocol, caps and stop rules as in generation.
+"""Step-wise inference on held-out questions (paper, stage 3): the same loop, protocol, caps and stop rules as in generation.
 
 Sampled at temperature 1 and greedily, because a gain at temperature 1 alone may be mere sharpening. The policies before and after training
 answer the same questions from the same seeds, so their difference is taken question by question.
