@@ -107,7 +107,9 @@ class Appender(Generic[T]):
     def rewind(self, num_records: int) -> None:
         """Keep the first `num_records` records and drop the rest."""
         self._ends = self._ends[:num_records]
-        os.ftruncate(self._file, self._ends[-1] if self._ends else 0)
+        size = self._ends[-1] if self._ends else 0
+        if os.fstat(self._file).st_size > size:
+            os.ftruncate(self._file, size)
 
     def close(self) -> None:
         """Close the file, and with it give up the lock."""
