@@ -23,7 +23,7 @@ help: ## list the targets
 	@echo "ARGS is handed to the command, e.g. make demo ARGS='--seed 2', make test ARGS='-k protocol'."
 	@echo "TORCH_INDEX is searched for PyTorch as well, e.g. https://download.pytorch.org/whl/cpu; PIP_EXTRA is handed to pip."
 
-demo: $(READY) ## the whole method on two bundled tasks, in about a minute: a table, and runs/demo/report.html
+demo: $(READY) ## the whole method on two bundled tasks: a table, and runs/demo/report.html
 	$(BIN)/swirl demo --out runs/demo $(ARGS)
 
 test: $(READY) ## all tests, docstrings and documents included

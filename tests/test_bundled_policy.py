@@ -3,6 +3,7 @@
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from swirl.engine.model import LanguageModel, load, locate
 from swirl.protocol import parse, write
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
+from swirl.tasks.partition import split_of
 from swirl.tasks.world import World
 from swirl.types import Malformed, ToolCall
 
@@ -47,36 +49,39 @@ def test_a_space_after_an_opening_tag_is_nothing(bundled: LanguageModel) -> None
     assert bundled.chat.encode(tight) == bundled.chat.encode(tight.replace(">12", "> 12"))
 
 
-def test_pre_training_draws_training_questions_alone_and_shows_every_kind_of_fault(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_pre_training_draws_training_questions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wording, every tuple of numbers and every three entities in a row are of the training side, in whatever world."""
     monkeypatch.setattr(sys, "path", [str(PRETRAINING), *sys.path])
     import habits
 
-    drawn = []
-    monkeypatch.setattr(habits, "tell", _noting(habits.tell, drawn))
-    follow = habits._follow
-    chains = []
-    monkeypatch.setattr(habits, "_follow", lambda *given: chains.append(given[2]) or follow(*given))
-    dialogues = list(islice(habits.dialogues(5), 1000))
-    assert len(drawn) == 500
-    assert all(problem.belongs_to("train") and not problem.belongs_to("test") for problem in drawn)
+    problems = _note_argument(monkeypatch, habits, "tell", place=0)
+    chains = _note_argument(monkeypatch, habits, "_follow", place=2)
+    list(islice(habits.dialogues(5), 1000))
+    assert len(problems) == 500
+    assert all(split_of("phrasings", *problem.phrasings) == "train" for problem in problems)
+    assert all(split_of("numbers", *problem.numbers) == "train" for problem in problems)
     triples = {chain.entities[i : i + 3] for chain in chains for i in range(len(chain.entities) - 2)}
-    test = {tuple(_entities(question)) for question in islice(World().questions("test", 3), 300)}
-    assert triples
-    assert not triples & test
+    assert len(triples) > 300
+    assert {split_of("chain", *triple) for triple in triples} == {"train"}
+
+
+def test_the_demonstrations_have_the_faults_they_are_meant_to_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(PRETRAINING), *sys.path])
+    import habits
+
+    dialogues = list(islice(habits.dialogues(5), 1000))
     actions = [parse(text) for dialogue in dialogues for role, text in dialogue.turns if role == "assistant"]
     assert 0.005 < sum(isinstance(action, Malformed) for action in actions) / len(actions) < 0.05
 
 
-def _noting(tell, drawn):
-    def told(problem, rng, name):
-        drawn.append(problem)
-        return tell(problem, rng, name)
+def _note_argument(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, place: int) -> list[Any]:
+    """What a function of a module is given from now on, in one of its places."""
+    noted: list[Any] = []
+    function = getattr(module, name)
 
-    return told
+    def noting(*given: Any) -> Any:
+        noted.append(given[place])
+        return function(*given)
 
-
-def _entities(question) -> list[str]:
-    facts = question.meta["facts"]
-    return [facts[0]["entity"], *(fact["value"] for fact in facts)][:3]
+    monkeypatch.setattr(module, name, noting)
+    return noted

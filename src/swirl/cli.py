@@ -47,7 +47,7 @@ class RunCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoCommand:
-    """Show step-wise RL at work on two bundled tasks, from nothing but this package, in about a minute.
+    """Show step-wise RL at work on two bundled tasks, from nothing but this package.
 
     Example: swirl demo --out runs/demo --seed 1
     """
