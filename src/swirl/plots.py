@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK, BEFORE, AFTER = "#7a7a7a", "#b07a2a", "#2a7ab0"
 _STYLE = {"svg.hashsalt": "swirl", "svg.fonttype": "path", "font.size": 9}
@@ -27,10 +28,11 @@ def curves(series: Mapping[str, Sequence[float | None]]) -> str:
     for panel, (name, values) in zip(panels, shown.items(), strict=False):
         places = [i + 1 for i, value in enumerate(values) if value is not None]
         present = [value for value in values if value is not None]
-        panel.plot(places, present, ".", color=AFTER, alpha=0.35, markersize=3)
+        panel.plot(places, present, ".", color=AFTER, alpha=0.5, markersize=4)
         panel.plot(places, _smooth(present), color=AFTER, linewidth=1.6)
         panel.set_title(name)
         panel.set_xlabel("update")
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         _quiet(panel)
     for panel in panels[len(shown) :]:
         panel.set_visible(False)

@@ -70,7 +70,7 @@ def _cells(part: Mapping[str, Any]) -> list[str]:
         f"{before['accuracy']:.1%}" if before else "",
         f"{after['accuracy']:.1%}" if after else "",
         f"{gain['mean']:+.3f} [{gain['ci95'][0]:+.3f}, {gain['ci95'][1]:+.3f}]" if gain else "",
-        " > ".join(labels),
+        " → ".join(labels),
     ]
 
 

@@ -45,7 +45,7 @@ def evaluate(run: Run) -> None:
         policies.append(("after", replace(run.config.policy, model=str(run.model), lora_rank=0)))
     for when, config in policies:
         _evaluate_policy(run, when, config, parts)
-    write_summary(run)
+    _write_summary(run, parts)
 
 
 def _parts(run: Run, task: Task) -> Iterator[_Part]:
@@ -122,15 +122,11 @@ def _evaluate_chunk(
     ]
 
 
-def write_summary(run: Run) -> None:
+def _write_summary(run: Run, parts: Sequence[_Part]) -> None:
     """Every headline number with n, interval and seed."""
-    config, records = run.config, []
-    for spec in config.evaluate.tasks:
-        name = open_task(spec).name
-        for prompt in _styles(run):
-            for when in ("before", "after"):
-                for path in sorted(run.evaluation.glob(f"{when}-{name}-*.jsonl")):
-                    records += [record for record in read(path, EvaluatedTrajectory) if record.prompt is prompt]
+    config = run.config
+    files = [_file(run, when, part) for part in parts for when in ("before", "after")]
+    records = [record for file in files if file.exists() for record in read(file, EvaluatedTrajectory)]
     calls = list(read(run.path / "calls.jsonl", Call)) if (run.path / "calls.jsonl").exists() else []
     stages: dict[str, float] = {}
     for call in calls:

@@ -37,7 +37,7 @@ class Relation:
     query: str
     """The word that asks for it."""
     phrases: tuple[str, ...]
-    """Noun phrases; the first fits any query."""
+    """Noun phrases for the value, `{}` the entity."""
 
 
 RELATIONS: Mapping[str, Mapping[str, Relation]] = {

@@ -53,7 +53,7 @@ class Chain:
     @property
     def entities(self) -> tuple[str, ...]:
         """What the chain leads through, from its first entity to the value asked for."""
-        return (self.hops[0].entity, *(hop.value for hop in self.hops)) if self.hops else (self.phrase,)
+        return (self.hops[0].entity, *(hop.value for hop in self.hops))
 
 
 class World:
