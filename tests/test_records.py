@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swirl.errors import RecordError, RunFolderError
-from swirl.records import Appender, read, write_atomically
+from swirl.records import Appender, read, read_json, write_atomically, write_json
 from swirl.types import JudgedStep, Question, Rules, Trajectory, Verdict
 
 RECORDS = [JudgedStep(trajectory=f"q{i}/0", step=i, judge="rule", verdict=Verdict(1.0, "é\n")) for i in range(3)]
@@ -124,3 +124,11 @@ def test_a_trajectory_goes_round_with_all_its_parts(tmp_path: Path) -> None:
     with Appender(tmp_path / "t.jsonl", Trajectory) as out:
         out.append([state])
     assert list(read(tmp_path / "t.jsonl", Trajectory)) == [state]
+
+
+def test_a_damaged_json_file_is_one_sentence_that_names_it(tmp_path: Path) -> None:
+    write_json(tmp_path / "selection.json", {"a": [1]})
+    assert read_json(tmp_path / "selection.json") == {"a": [1]}
+    (tmp_path / "selection.json").write_bytes(b'{"a": [')
+    with pytest.raises(RecordError, match=r"selection\.json: expected JSON.*run its stage again"):
+        read_json(tmp_path / "selection.json")

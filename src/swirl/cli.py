@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import msgspec
 import tyro
 from rich.console import Console
 
 from swirl import stages
 from swirl.errors import ConfigError, SwirlError
 from swirl.recipe import RunConfig, load_recipe
+from swirl.records import read_json
 from swirl.report import terminal_table
 from swirl.run import Run, locked
 from swirl.terminal import say
@@ -239,7 +239,7 @@ def _demo(name: str, words: Sequence[str]) -> None:
 
 def _show(run: Run) -> None:
     """What a run came to, and where to read on."""
-    Console(highlight=False).print(terminal_table(msgspec.json.decode(run.summary.read_bytes())))
+    Console(highlight=False).print(terminal_table(read_json(run.summary)))
     say(f"report: {run.path / 'report.html'}")
 
 

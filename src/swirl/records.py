@@ -168,3 +168,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """A JSON file for people and programs: indented, keys in the order given."""
     write_atomically(path, (json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote; raises `RecordError` where the file was damaged since."""
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise RecordError(
+            f"{path}: expected JSON, found a damaged file ({error}); delete it and run its stage again"
+        ) from error

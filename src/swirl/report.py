@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swirl.records import read, write_atomically
+from swirl.records import read, read_json, write_atomically
 from swirl.samples import evaluated_samples, training_samples
 
 SHARPENING = "A gain at temperature 1 alone may be mere sharpening; greedy decoding stands beside it."
@@ -105,7 +104,7 @@ def view(path: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    return msgspec.json.decode(path.read_bytes()) if path.exists() else None
+    return read_json(path) if path.exists() else None
 
 
 def _headline(summary: Mapping[str, Any] | None) -> list[tuple[str, str, list[str]]]:

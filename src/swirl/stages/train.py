@@ -1,11 +1,9 @@
 """Training on what the filter kept."""
 
-import msgspec
-
 from swirl.catalog import open_judge, open_model
 from swirl.decompose import decompose
 from swirl.errors import ConfigError
-from swirl.records import read
+from swirl.records import read, read_json
 from swirl.run import Run
 from swirl.stages.start import initial_policy
 from swirl.terminal import progress
@@ -17,7 +15,7 @@ def train(run: Run) -> None:
     run.require(run.selection, "filter")
     if run.model.exists():
         return
-    kept_ids = {d["trajectory"] for d in msgspec.json.decode(run.selection.read_bytes())["decisions"] if d["kept"]}
+    kept_ids = {d["trajectory"] for d in read_json(run.selection)["decisions"] if d["kept"]}
     kept = [trajectory for trajectory in read(run.trajectories, Trajectory) if trajectory.id in kept_ids]
     if not kept:
         raise ConfigError(
