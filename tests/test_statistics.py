@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from swirl.statistics import paired_bootstrap, wilson
+from swirl.statistics import crossed_bootstrap, paired_bootstrap, wilson
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,16 @@ def test_equal_answers_have_no_gain_and_no_width_and_pairs_must_match() -> None:
     assert (interval.mean, interval.low, interval.high) == (0.0, 0.0, 0.0)
     with pytest.raises(ValueError, match="found 1 and 2"):
         paired_bootstrap([1.0], [1.0, 0.0], seed=0)
+
+
+def test_seeds_that_disagree_widen_the_interval_and_one_seed_leaves_it_to_the_questions() -> None:
+    rng = np.random.default_rng(0)
+    noise_SQ = rng.normal(size=(3, 200))
+    alike = crossed_bootstrap(noise_SQ.tolist(), seed=1)
+    apart = crossed_bootstrap((noise_SQ + np.array([[-1.0], [0.0], [1.0]])).tolist(), seed=1)
+    assert apart.high - apart.low > 3 * (alike.high - alike.low)
+    one = crossed_bootstrap(noise_SQ[:1].tolist(), seed=1)
+    same = paired_bootstrap([0.0] * 200, list(noise_SQ[0]), seed=2)
+    assert (one.low, one.high) == pytest.approx((same.low, same.high), abs=0.02)
+    with pytest.raises(ValueError, match="found the shape"):
+        crossed_bootstrap([], seed=0)

@@ -1,12 +1,13 @@
 """What a study says about its arms: paired with the control, question by question."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.recipe import Recipe, RunConfig
+from swirl.recipe import Recipe, RunConfig, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
 from swirl.study import Outcome, read_outcome, run_study, table_rows
@@ -50,7 +51,7 @@ def test_outcomes_are_read_from_a_run_per_task_and_overall(tmp_path: Path) -> No
     run.evaluation.mkdir()
     for when, correct in (("before", False), ("after", True)):
         with Appender(run.evaluation / f"{when}-t-greedy.jsonl", EvaluatedTrajectory) as out:
-            out.append([record(when, correct)])
+            out.append([record(when, correct), record(when, not correct, PromptStyle.REASONED)])
     found = read_outcome(run, "rl", 3)
     assert (found.arm, found.seed) == ("rl", 3)
     for task in ("t", "overall"):
@@ -58,17 +59,31 @@ def test_outcomes_are_read_from_a_run_per_task_and_overall(tmp_path: Path) -> No
         assert found.correct["after", task, "greedy"] == {"t/q": 1.0}
 
 
-def record(when: str, correct: bool) -> EvaluatedTrajectory:
+def test_an_arm_that_was_not_evaluated_in_some_way_has_no_row_there() -> None:
+    greedy = outcome("rl", 1, 20)
+    sampled = Outcome("odd", 1, {(when, task, "sampled"): a for (when, task, _), a in greedy.correct.items()})
+    rows = table_rows([greedy, sampled], control="rl")
+    assert [(row["arm"], row["mode"]) for row in rows] == [("rl", "greedy"), ("odd", "sampled")]
+    assert rows[1]["against_control"] is None
+
+
+def record(when: str, correct: bool, prompt: PromptStyle = PromptStyle.TERSE) -> EvaluatedTrajectory:
     trajectory = Trajectory(id="q/0", question=Question(id="q", task="t", text="?"), rules=Rules())
     return EvaluatedTrajectory(
         policy="before" if when == "before" else "after",
         task="t",
         mode="greedy",
-        prompt=PromptStyle.BARE,
+        prompt=prompt,
         trajectory=trajectory,
         correct=correct,
         f1=float(correct),
     )
+
+
+def test_a_study_says_that_its_seeds_are_its_own(tmp_path: Path) -> None:
+    recipe = load_recipe("filters")
+    with pytest.raises(ConfigError, match=r"found seed = 9; set study.seeds"):
+        run_study(recipe, replace(recipe.config, seed=9), tmp_path)
 
 
 def test_a_recipe_without_a_study_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from swirl import stages
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.recipe import Arm, Recipe, RunConfig, configure, merge, to_table
-from swirl.records import read, write_json
+from swirl.records import read, read_json, write_json
 from swirl.run import Run
-from swirl.statistics import Interval, paired_bootstrap
+from swirl.statistics import Interval, crossed_bootstrap
 from swirl.terminal import say
 
 SHARED = {
@@ -33,12 +33,19 @@ SHARED = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one arm of one seed came to: per task and mode, question id -> right or wrong."""
+    """What one arm of one seed came to."""
 
     arm: str
     seed: int
     correct: Mapping[tuple[str, str, str], Mapping[str, float]]
     """(before | after, task, mode) -> question id -> 1.0 or 0.0."""
+    num_trained: int = 0
+    """Trajectories it was trained on."""
+
+    def gains(self, task: str, mode: str) -> dict[str, float]:
+        """Question id -> after minus before; empty where it was not evaluated so."""
+        before, after = (self.correct.get((when, task, mode), {}) for when in ("before", "after"))
+        return {name: after[name] - before[name] for name in before if name in after}
 
 
 def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
@@ -46,6 +53,10 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
     study = recipe.study
     if study is None:
         raise ConfigError(f"recipe {recipe.name!r} has no [study]")
+    if config.seed != recipe.config.seed:
+        raise ConfigError(
+            f"a study has its seeds in the recipe's [study], found seed = {config.seed}; set study.seeds there"
+        )
     outcomes = []
     for seed in study.seeds:
         donors: list[Run] = []
@@ -81,71 +92,58 @@ def _borrow(run: Run, donor: Run) -> None:
 
 
 def read_outcome(run: Run, arm: str, seed: int) -> Outcome:
-    """Which questions a run answered right, before and after."""
+    """Which questions a run answered right, before and after, with the first of its prompt styles."""
+    first = (run.config.evaluate.prompts or (run.config.generate.prompt,))[0]
     correct: dict[tuple[str, str, str], dict[str, float]] = {}
     for path in sorted(run.evaluation.glob("*.jsonl")):
-        when = path.name.partition("-")[0]
         for record in read(path, EvaluatedTrajectory):
-            for task in (record.task, "overall"):
-                answers = correct.setdefault((when, task, record.mode), {})
+            for task in (record.task, "overall") if record.prompt is first else ():
+                answers = correct.setdefault((record.policy, task, record.mode), {})
                 answers[f"{record.task}/{record.trajectory.question.id}"] = float(record.correct)
-    return Outcome(arm, seed, correct)
+    decisions = read_json(run.selection)["decisions"] if run.selection.exists() else ()
+    return Outcome(arm, seed, correct, sum(decision["kept"] for decision in decisions))
 
 
 def table_rows(outcomes: Sequence[Outcome], control: str) -> list[dict[str, Any]]:
-    """One row an arm, task and mode: accuracy before and after, the gain, and the gain's paired difference from the control's. Seeds are
-    averaged and questions resampled, so the intervals speak of other questions, not of other seeds; `gains_by_seed` shows those."""
+    """One row an arm, task and mode: accuracy before and after, the gain, and its paired difference from the control's gain with the same
+    seed. Intervals are over questions and seeds (`swirl.statistics.crossed_bootstrap`)."""
     arms = list(dict.fromkeys(outcome.arm for outcome in outcomes))
+    controls = {outcome.seed: outcome for outcome in outcomes if outcome.arm == control}
     places = sorted({(task, mode) for outcome in outcomes for _, task, mode in outcome.correct})
-    rows = []
-    for task, mode in places:
-        gains = {arm: _gains([o for o in outcomes if o.arm == arm], task, mode) for arm in arms}
-        for arm in arms:
-            rows.append(_row(arm, task, mode, outcomes, gains[arm], gains[control]))
-    return rows
+    return [
+        _row(arm, task, mode, mine, controls)
+        for task, mode in places
+        for arm in arms
+        if (mine := [o for o in outcomes if o.arm == arm and o.gains(task, mode)])
+    ]
 
 
 def _row(
-    arm: str,
-    task: str,
-    mode: str,
-    outcomes: Sequence[Outcome],
-    gain: Mapping[str, Sequence[float]],
-    control: Mapping[str, Sequence[float]],
+    arm: str, task: str, mode: str, outcomes: Sequence[Outcome], controls: Mapping[int, Outcome]
 ) -> dict[str, Any]:
-    mine = [o for o in outcomes if o.arm == arm]
+    gains = [outcome.gains(task, mode) for outcome in outcomes]
+    theirs = [controls[outcome.seed].gains(task, mode) if outcome.seed in controls else {} for outcome in outcomes]
     return {
         "arm": arm,
         "task": task,
         "mode": mode,
-        "seeds": len(mine),
-        "before": _accuracy(mine, "before", task, mode),
-        "after": _accuracy(mine, "after", task, mode),
-        "gains_by_seed": [
-            round(_accuracy([o], "after", task, mode) - _accuracy([o], "before", task, mode), 4) for o in mine
-        ],
-        "gain": _interval(_means(gain), {name: 0.0 for name in gain}),
-        "against_control": _interval(_means(gain), _means(control)),
+        "seeds": len(outcomes),
+        "trajectories": [outcome.num_trained for outcome in outcomes],
+        "before": _accuracy(outcomes, "before", task, mode),
+        "after": _accuracy(outcomes, "after", task, mode),
+        "gains_by_seed": [round(float(np.mean(list(gain.values()))), 4) for gain in gains],
+        "gain": _interval(gains, [dict.fromkeys(gain, 0.0) for gain in gains]),
+        "against_control": _interval(gains, theirs),
     }
 
 
-def _gains(outcomes: Sequence[Outcome], task: str, mode: str) -> dict[str, list[float]]:
-    """Question id -> after minus before, one entry a seed."""
-    gains: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        before, after = outcome.correct["before", task, mode], outcome.correct["after", task, mode]
-        for name in before:
-            gains.setdefault(name, []).append(after[name] - before[name])
-    return gains
-
-
-def _means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    return {name: float(np.mean(each)) for name, each in values.items()}
-
-
-def _interval(values: Mapping[str, float], baseline: Mapping[str, float]) -> Interval:
-    names = [name for name in values if name in baseline]
-    return paired_bootstrap([baseline[name] for name in names], [values[name] for name in names], seed=0)
+def _interval(mine: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> Interval | None:
+    """Of the differences on the questions that all of them answered; None where there is none."""
+    shared = [name for name in mine[0] if all(name in each for each in (*mine, *theirs))]
+    if not shared:
+        return None
+    pairs = zip(mine, theirs, strict=True)
+    return crossed_bootstrap([[own[name] - other[name] for name in shared] for own, other in pairs], seed=0)
 
 
 def _accuracy(outcomes: Sequence[Outcome], when: str, task: str, mode: str) -> float:
@@ -153,16 +151,21 @@ def _accuracy(outcomes: Sequence[Outcome], when: str, task: str, mode: str) -> f
 
 
 def _terminal(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("task", "mode", "arm", "before", "after", "gain [95 %]", "against control [95 %]")
+    table = Table("task", "mode", "arm", "trained on", "before", "after", "gain [95 %]", "against control [95 %]")
     for row in rows:
-        gain, against = row["gain"], row["against_control"]
+        trained_on = sorted({min(row["trajectories"]), max(row["trajectories"])})
         table.add_row(
             row["task"],
             row["mode"],
             row["arm"],
+            " to ".join(map(str, trained_on)),
             f"{row['before']:.3f}",
             f"{row['after']:.3f}",
-            f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
-            f"{against.mean:+.3f} [{against.low:+.3f}, {against.high:+.3f}]",
+            _shown(row["gain"]),
+            _shown(row["against_control"]),
         )
     return table
+
+
+def _shown(interval: Interval | None) -> str:
+    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]" if interval else ""
