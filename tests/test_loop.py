@@ -16,7 +16,7 @@ from swirl.judges import Judge, StepSample
 from swirl.protocol import parse
 from swirl.records import read
 from swirl.train import Metrics, TrainConfig, UpdateTiming
-from swirl.train.groups import Group, judge_groups
+from swirl.train.groups import Group, judge_groups, require_verdicts
 from swirl.train.learner import learning_rate
 from swirl.train.loop import train
 from swirl.train.session import draw
@@ -147,11 +147,18 @@ def test_a_judge_that_gives_no_verdict_stops_training_before_anything_is_learnt(
 ) -> None:
     before = {name: weight.clone() for name, weight in lm.network.named_parameters()}
     with pytest.raises(
-        TrainingError, match=r"update 1: \d+ of 16 verdicts are missing \(refused; on \d+ tool calls, \d+ answers\)"
+        TrainingError, match=r"update 1: (\d+) of \1 verdicts are missing \(refused; on \d+ tool calls, \d+ answers\)"
     ):
-        run(lm, tmp_path / "train", changed(SMALL, max_missing=0.2), Silent())
+        run(lm, tmp_path / "train", SMALL, Silent())
     assert all((before[name] == weight).all() for name, weight in lm.network.named_parameters())
     assert (tmp_path / "train/metrics.jsonl").read_bytes() == b""
+
+
+def test_malformed_actions_do_not_hide_a_silent_judge() -> None:
+    steps = tuple(map(step, [*["<answer> 3 </math_exp>"] * 5, *["<answer> 3 </answer>"] * 3]))
+    groups = [Group(state("1"), (0,), steps)]
+    with pytest.raises(TrainingError, match="3 of 3 verdicts are missing"):
+        require_verdicts(groups, judge_groups(Silent(), groups), max_missing=0.5, update=0)
 
 
 def test_a_gradient_that_is_not_finite_is_never_applied(lm: LanguageModel, tmp_path: Path) -> None:

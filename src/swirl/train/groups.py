@@ -113,10 +113,11 @@ def missing(groups: Sequence[Group], verdicts_B_G: Sequence[Sequence[Verdict]]) 
 def require_verdicts(
     groups: Sequence[Group], verdicts_B_G: Sequence[Sequence[Verdict]], *, max_missing: float, update: int
 ) -> None:
-    """Raise `TrainingError` where more than a share of the verdicts is missing, or all of them."""
+    """Raise `TrainingError` where more than a share of the verdicts is missing, or all of them. A malformed action needs no judge, so it
+    says nothing of one."""
     lacking = missing(groups, verdicts_B_G)
-    total = sum(len(group.steps) for group in groups)
-    if len(lacking) == total or len(lacking) > max_missing * total:
+    total = sum(not isinstance(step.action, Malformed) for group in groups for step in group.steps)
+    if total and (len(lacking) == total or len(lacking) > max_missing * total):
         kinds = count(lacking)
         reasons = sorted({verdict.status.value for row in verdicts_B_G for verdict in row if verdict.score is None})
         raise TrainingError(
