@@ -9,7 +9,7 @@ from rich.console import Console
 from swirl.evaluate import EvaluatedTrajectory, Mode, When, summarise
 from swirl.recipe import RunConfig
 from swirl.records import Appender, write_json
-from swirl.report import terminal_table, write_report
+from swirl.report import remarks, terminal_table, write_report
 from swirl.run import Run
 from swirl.samples import evaluated_samples
 from swirl.types import Answer, PromptStyle, Question, Rules, Step, StopReason, Trajectory, Verdict
@@ -43,7 +43,7 @@ def records(policy: When, mode: Mode, num_correct: int) -> list[EvaluatedTraject
 def summary(*parts: EvaluatedTrajectory) -> dict[str, Any]:
     head = {
         "seed": 1,
-        "judge": "solver",
+        "judges": {"filter": "solver", "reward": "solver", "labels": "solver"},
         "n": 10,
         "seconds": {"total": 3.0, "by_stage": {"train": 2.0}},
         "peak_memory_mb": 900.0,
@@ -116,3 +116,32 @@ def test_the_table_fits_eighty_columns_even_before_training(parts: list[Evaluate
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "40.0%" in text
     assert "training judge (solver)" in text
+
+
+@pytest.mark.parametrize(
+    ("labels", "reward", "said"),
+    [
+        ("solver", "solver", ["they are the training reward"]),
+        ("solver", "random", ["labels are by solver; training was rewarded by random"]),
+        ("rule", None, ["labels are by rule; training imitated, and nothing was rewarded"]),
+        (None, "model", []),
+    ],
+)
+def test_process_labels_are_named_after_who_gave_them(labels: str | None, reward: str | None, said: list[str]) -> None:
+    found = remarks({"judges": {"labels": labels, "reward": reward}})[1:]
+    assert len(found) == len(said)
+    assert all(part in remark for part, remark in zip(said, found, strict=True))
+
+
+def test_agreement_with_a_judge_that_knows_is_told() -> None:
+    agreeing = {
+        "judge": "rule",
+        "against": "reference",
+        "accuracy": 0.75,
+        "n": 8,
+        "precision": 0.5,
+        "recall": 1.0,
+        "kappa": 0.25,
+    }
+    [_, told] = remarks({"judges": {"labels": None, "reward": "rule"}, "agreement": agreeing})
+    assert "agrees with reference, which knows the solutions, on 75.0% of 8 steps" in told

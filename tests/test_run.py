@@ -1,6 +1,7 @@
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,5 +96,31 @@ def test_a_stage_that_has_run_is_not_silently_changed(tmp_path: Path) -> None:
 def test_settings_of_an_earlier_stage_cannot_be_changed_later(tmp_path: Path) -> None:
     run = _with_outputs(tmp_path)
     changed = dataclasses.replace(run.config, generate=dataclasses.replace(run.config.generate, samples=9))
-    with pytest.raises(RunFolderError, match="`generate` has run already and comes before `train`"):
+    with pytest.raises(
+        RunFolderError, match=r"`generate` has run with other settings \(generate.samples: 5 -> 9\); use `swirl gen"
+    ):
         run.reconfigure("train", changed, redo=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: dataclasses.replace(c, seed=9),
+        lambda c: dataclasses.replace(c, policy=dataclasses.replace(c.policy, model="other")),
+    ],
+)
+def test_another_seed_or_policy_is_refused_once_trajectories_are_there(
+    change: Callable[[RunConfig], RunConfig], tmp_path: Path
+) -> None:
+    run = _with_outputs(tmp_path)
+    with pytest.raises(RunFolderError, match="`generate` has run with other settings"):
+        run.reconfigure("train", change(run.config), redo=True)
+
+
+def test_a_run_goes_on_with_other_threads_and_the_reward_may_change_after_judging(tmp_path: Path) -> None:
+    run = _with_outputs(tmp_path)
+    threads = dataclasses.replace(run.config, policy=dataclasses.replace(run.config.policy, threads=3))
+    assert Run.create(tmp_path, threads).config.policy.threads == 3
+    reward = dataclasses.replace(threads, judge=dataclasses.replace(run.config.judge, reward="random"))
+    Run.open(tmp_path).reconfigure("train", reward, redo=True)
+    assert Run.open(tmp_path).config == reward

@@ -6,23 +6,26 @@ import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from swirl.errors import ConfigError, RunFolderError
+from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
 from swirl.filters import Rule as Passes
 from swirl.judges import JudgeConfig
-from swirl.policies import Sampling
+from swirl.policies import PolicyConfig, Sampling
 from swirl.policies.scripted import ScriptedPolicy
 from swirl.recipe import RunConfig
 from swirl.records import Appender, read
 from swirl.rollout import GenerateConfig, begin, rollout
 from swirl.run import Run
+from swirl.stages.check import check
 from swirl.stages.chunks import resume
 from swirl.stages.filter import select
-from swirl.stages.judge import compare, judge
+from swirl.stages.judge import compare, judge, measured
 from swirl.stages.start import initial_policy, rules_of, training_questions
 from swirl.stages.train import train
 from swirl.stages.warm_start import demonstrate
@@ -77,6 +80,44 @@ def test_two_judges_are_compared_on_the_same_steps(run: Run) -> None:
     assert (found.missing, found.n) == (0, len(list(read(run.path / "verdicts.jsonl", JudgedStep))))
     assert (run.path / "verdicts-rule.jsonl").exists()
     assert found.truth == pytest.approx((found.n - 2) / found.n)
+
+
+def test_a_judge_is_measured_against_one_that_knows_the_solutions(run: Run) -> None:
+    run.config = replace(CONFIG, judge=JudgeConfig(name="rule"))
+    judge(run)
+    found = measured(run)
+    assert found is not None
+    assert (found["judge"], found["against"]) == ("rule", "solver")
+    assert found["accuracy"] == compare(run, "rule", "solver").accuracy
+    run.config = CONFIG
+    assert measured(run) is None, "the solver is not measured against itself"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"policy": PolicyConfig(dtype="bfloat16")}, "train adapters"),
+        ({"judge": JudgeConfig(name="reference")}, "the judge `reference` needs worked solutions"),
+        ({"judge": JudgeConfig(name="rule", reward="reference")}, "the judge `reference` needs worked solutions"),
+        ({"generate": GenerateConfig(tasks=("jsonl:FILE",)), "judge": JudgeConfig(name="solver")}, "of 'jsonl'"),
+        (
+            {"generate": GenerateConfig(tasks=("jsonl:FILE",)), "filter": FilterConfig(rule=Passes.OUTCOME)},
+            "question '1' has none",
+        ),
+        ({"evaluate": EvaluateConfig(tasks=("jsonl:FILE",))}, "question '1' of jsonl:.* has no accepted answer"),
+    ],
+)
+def test_what_is_bound_to_fail_is_said_before_anything_is_paid_for(
+    changed: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"id": "1", "question": "What is 2 + 3?"}\n')
+    config = replace(replace(CONFIG, judge=JudgeConfig(name="rule")), **changed)
+    for part in ("generate", "evaluate"):
+        tasks = tuple(task.replace("FILE", str(file)) for task in getattr(config, part).tasks)
+        config = replace(config, **{part: replace(getattr(config, part), tasks=tasks)})
+    with pytest.raises(ConfigError, match=told):
+        check(config)
 
 
 def test_the_filter_tells_why_each_trajectory_fell_and_what_other_rules_would_keep(run: Run) -> None:

@@ -19,15 +19,27 @@ from swirl.samples import evaluated_samples, training_samples
 SHARPENING = "A gain at temperature 1 alone may be mere sharpening; greedy decoding stands beside it."
 
 
-def label_remark(judge: str) -> str:
-    """What process labels are worth.
+def remarks(summary: Mapping[str, Any]) -> list[str]:
+    """How to read the figures: what a sampled gain is worth, what process labels are, and how far the judge can be trusted.
 
-    >>> label_remark("solver")
+    >>> remarks({"judges": {"labels": "solver", "reward": "solver"}})[1]
     'Process labels are by the training judge (solver): they are the training reward, not independent evidence.'
     """
-    return (
-        f"Process labels are by the training judge ({judge}): they are the training reward, not independent evidence."
-    )
+    labels, reward = summary["judges"]["labels"], summary["judges"]["reward"]
+    said = [SHARPENING]
+    if labels and labels == reward:
+        said.append(
+            f"Process labels are by the training judge ({labels}): they are the training reward, not independent evidence."
+        )
+    elif labels:
+        trained = f"training was rewarded by {reward}" if reward else "training imitated, and nothing was rewarded"
+        said.append(f"Process labels are by {labels}; {trained}.")
+    if found := summary.get("agreement"):
+        said.append(
+            f"The judge {found['judge']} agrees with {found['against']}, which knows the solutions, on {found['accuracy']:.1%} of "
+            f"{found['n']} steps (precision {found['precision']:.2f}, recall {found['recall']:.2f}, kappa {found['kappa']:.2f})."
+        )
+    return said
 
 
 def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
@@ -39,8 +51,7 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
     notes = [
         f"{summary['n']} held-out questions, seed {summary['seed']}, {summary['seconds']['total']:.0f} s, "
         f"{summary['peak_memory_mb']:.0f} MB.",
-        SHARPENING,
-        label_remark(summary["judge"]),
+        *remarks(summary),
     ]
     return Group(table, *(Text(note) for note in notes))
 
@@ -93,7 +104,7 @@ def view(path: Path) -> dict[str, Any]:
         "config": config,
         "summary": summary,
         "headline": _headline(summary),
-        "remarks": [SHARPENING, label_remark(summary["judge"])] if summary else [],
+        "remarks": remarks(summary) if summary else [],
         "accuracy_plot": _accuracy_plot(summary),
         "curves": _curves(path / "train" / "metrics.jsonl"),
         "selection": selection,

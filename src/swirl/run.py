@@ -25,10 +25,11 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -53,7 +54,17 @@ _OUTPUTS = {
     "evaluate": ["evaluation", "summary.json"],
     "report": ["report.html"],
 }
-_SETTINGS_OF_STAGE = {name: (name,) for name in STAGES} | {"warm_start": ("warm_start", "policy", "seed"), "report": ()}
+_START = ("seed", "policy.model", "policy.dtype")
+_DECIDED_BY = {
+    "warm_start": ("warm_start.", *_START),
+    "generate": ("generate.", *_START),
+    "judge": ("judge.name", "judge.model", "judge.max_tokens"),
+    "filter": ("filter.",),
+    "train": ("train.", "judge.reward", "policy.lora_"),
+    "evaluate": ("evaluate.",),
+    "report": (),
+}
+"""Stage -> the settings that decide what it writes, by how their names begin. `policy.device` and `policy.threads` decide its rounding."""
 
 
 class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.call/1", tag_field="schema"):
@@ -66,6 +77,8 @@ class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.cal
     """Things done: trajectories, verdicts, updates."""
     tokens: int = 0
     """Tokens sampled."""
+    parts: dict[str, float] = {}
+    """Seconds of its parts, where it has some."""
     peak_memory_mb: float = 0.0
     """Highest resident memory of the process so far, in MiB."""
 
@@ -83,6 +96,7 @@ class Run:
         self.warm_model = path / "warm_start" / "model"
         self.evaluation = path / "evaluation"
         self.summary = path / "summary.json"
+        self._last_lap = time.perf_counter()
 
     def verdicts(self, judge: str) -> Path:
         """The file of a judge's verdicts."""
@@ -94,11 +108,15 @@ class Run:
         if (path / "run.toml").is_file():
             run = cls.open(path)
             changes = recipe.differences(run.config, config)
-            if changes:
+            decisive = [change for change in changes if not change.startswith(("policy.device", "policy.threads"))]
+            if decisive:
                 raise RunFolderError(
-                    f"{path} holds a run with other settings ({'; '.join(changes[:3])}{'; ...' if len(changes) > 3 else ''}); "
+                    f"{path} holds a run with other settings ({'; '.join(decisive[:3])}{'; ...' if len(decisive) > 3 else ''}); "
                     "choose another --out, delete the folder, or rerun one stage with its own command and --redo"
                 )
+            if changes:
+                run = cls(path, config)
+                run.write_config()
             return run
         if path.is_dir() and any(entry.name != "run.lock" for entry in path.iterdir()):
             raise RunFolderError(
@@ -135,19 +153,15 @@ class Run:
         """Take changed settings for a stage and those after it. What these stages have written is removed where `redo` says so; without
         it, a change that would contradict what is on disk is refused."""
         changes = recipe.differences(self.config, config)
-        before = STAGES[: STAGES.index(stage)]
-        for done in before:
-            touched = [c for c in changes if c.split(".")[0].split(":")[0] in _SETTINGS_OF_STAGE[done]]
+        for done in STAGES[: STAGES.index(stage)] if redo else STAGES:
+            touched = [change for change in changes if change.startswith(_DECIDED_BY[done])]
             if touched and self.has(done):
-                raise RunFolderError(
-                    f"{self.path}: `{done}` has run already and comes before `{stage}`: {touched[0]}; use `swirl {done} --redo`"
+                again = (
+                    "add --redo to run it again" if done == stage else f"use `swirl {done.replace('_', '-')} --redo`"
                 )
+                raise RunFolderError(f"{self.path}: `{done}` has run with other settings ({touched[0]}); {again}")
         if redo:
             self.remove_from(stage)
-        elif changes and self.has(stage):
-            raise RunFolderError(
-                f"{self.path}: `{stage}` has run with other settings ({changes[0]}); add --redo to run it again"
-            )
         if changes:
             self.config = config
             self.write_config()
@@ -176,27 +190,29 @@ class Run:
                 f"expected {path.name} in {self.path}, found none: run `swirl {stage} {self.path}` first"
             )
 
-    @contextmanager
-    def timed(self, stage: str, item: str, count: int = 0) -> Iterator[None]:
-        """Record how long a piece of work took."""
-        start = time.perf_counter()
-        yield
-        self.log(
-            [
-                Call(
-                    stage=stage,
-                    item=item,
-                    seconds=round(time.perf_counter() - start, 4),
-                    count=count,
-                    peak_memory_mb=peak_memory_mb(),
-                )
-            ]
+    def lap(
+        self,
+        stage: str,
+        item: str,
+        *,
+        count: int = 0,
+        tokens: int = 0,
+        parts: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Note in `calls.jsonl` what the time since the last lap, or since the run was opened, went into."""
+        now = time.perf_counter()
+        call = Call(
+            stage=stage,
+            item=item,
+            seconds=round(now - self._last_lap, 4),
+            count=count,
+            tokens=tokens,
+            parts={name: round(seconds, 4) for name, seconds in parts.items()},
+            peak_memory_mb=peak_memory_mb(),
         )
-
-    def log(self, calls: Sequence[Call]) -> None:
-        """Append circumstances to `calls.jsonl`."""
+        self._last_lap = now
         with Appender(self.path / "calls.jsonl", Call) as log:
-            log.append(calls)
+            log.append([call])
 
     def seconds(self) -> float:
         """Time spent on this run so far, over all the processes that worked on it."""

@@ -168,6 +168,11 @@ class Trajectory(
         """Attempts that count towards the cap: tool calls, and malformed actions the policy was told about."""
         return sum(not isinstance(step.action, Answer) for step in self.steps)
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens its policy wrote, where their ids are known."""
+        return sum(len(step.token_ids) for step in self.steps)
+
 
 class VerdictStatus(StrEnum):
     """How a judgement came out. Only `ok` carries a score."""

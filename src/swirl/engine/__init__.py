@@ -79,6 +79,14 @@ class PolicyConfig:
         if self.lora_alpha <= 0:
             raise ConfigError(f"policy.lora_alpha must be above 0, found {self.lora_alpha}")
 
+    def require_trainable(self) -> None:
+        """Raise `ConfigError` where the weights to be trained are too coarse for it: bfloat16 rounds a small update away."""
+        if self.dtype == "bfloat16" and not self.lora_rank:
+            raise ConfigError(
+                'policy.dtype = "bfloat16" keeps 8 bits of a weight, so small updates of it are lost; train adapters '
+                '(policy.lora_rank = 16), or all weights in "float32"'
+            )
+
 
 def require_extra() -> None:
     """Raise `MissingExtra` where the packages of the extra `train` are not all installed; imports none of them.

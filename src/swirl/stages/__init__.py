@@ -10,6 +10,7 @@ from pathlib import Path
 from swirl.recipe import RunConfig
 from swirl.report import write_report
 from swirl.run import Run, locked
+from swirl.stages.check import check
 from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
@@ -40,6 +41,7 @@ def run_all(path: Path, config: RunConfig) -> Run:
     """The whole method in one run folder; goes on where an earlier call was stopped."""
     with locked(path):
         run = Run.create(path, config)
+        check(config)
         for stage in STAGES.values():
             stage(run)
     return run

@@ -4,23 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from swirl.catalog import open_judge, open_policy, open_task, open_toolbox
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When, answer_all, grade, summarise
+from swirl.judges import Judge
 from swirl.policies import Policy, PolicyConfig
 from swirl.records import Appender, read, write_json
 from swirl.run import Call, Run, peak_memory_mb
 from swirl.stages.chunks import resume
-from swirl.stages.judge import judge_steps
+from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import initial_policy, rules_of
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.tools import Toolbox
-from swirl.types import PromptStyle, Question, Rules
+from swirl.types import PromptStyle, Question, Rules, Verdict
 
 LABELLING = ("rule", "solver", "reference")
 """Judges cheap enough to label every evaluated step."""
@@ -35,6 +35,8 @@ class _Part:
     questions: Sequence[Question]
     rules: Rules
     mode: Mode
+    labelling: Judge | None
+    """Who labels every step."""
 
 
 def evaluate(run: Run) -> None:
@@ -55,12 +57,21 @@ def _parts(run: Run, task: Task) -> Iterator[_Part]:
         raise ConfigError(f"task {task.name!r} has no held-out questions")
     if len(questions) < config.questions:
         say(f"{task.name}: {config.questions} held-out questions asked for, {len(questions)} are there; using them all")
+    labelling = _labelling(run, questions)
     for prompt in _styles(run):
         rules = msgspec.structs.replace(
             rules_of(run, task), prompt=prompt, max_calls=config.max_calls or task.max_calls
         )
         for mode in config.modes:
-            yield _Part(task, toolbox, questions, rules, mode)
+            yield _Part(task, toolbox, questions, rules, mode, labelling)
+
+
+def _labelling(run: Run, questions: Sequence[Question]) -> Judge | None:
+    """The run's judge, where it is cheap enough to label every step and can judge all of these questions."""
+    if run.config.judge.name not in LABELLING:
+        return None
+    judging = open_judge(run.config.judge.name, run.config.judge, run.config.policy, run.config.seed)
+    return None if any(objection(judging, question) for question in questions) else judging
 
 
 def _styles(run: Run) -> tuple[PromptStyle, ...]:
@@ -82,9 +93,13 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
             chunks = [part.questions[i : i + size] for i in range(0, len(part.questions), size)]
             with Appender(_file(run, when, part), EvaluatedTrajectory) as out:
                 for number in range(resume(out, [len(chunk) for chunk in chunks]), len(chunks)):
-                    policy = policy or open_policy(config, run.config.seed)
-                    with run.timed("evaluate", f"{out.path.stem}, chunk {number}", len(chunks[number])):
-                        out.append(_evaluate_chunk(run, when, part, policy, chunks[number]))
+                    if policy is None:
+                        policy = open_policy(config, run.config.seed)
+                        run.lap("evaluate", f"load the policy ({when})")
+                    answered = _evaluate_chunk(run, when, part, policy, chunks[number])
+                    out.append(answered)
+                    tokens = sum(one.trajectory.num_tokens for one in answered)
+                    run.lap("evaluate", f"{out.path.stem}, chunk {number}", count=len(answered), tokens=tokens)
                     advance(len(chunks[number]))
 
 
@@ -101,10 +116,9 @@ def _evaluate_chunk(
     finished = answer_all(
         questions, part.rules, policy, part.toolbox, sampling, seed=run.config.seed, slots=config.slots
     )
-    labels: dict[str, list[Any]] = {}
-    name = run.config.judge.name
-    if name in LABELLING:
-        for judged in judge_steps(open_judge(name, run.config.judge, initial_policy(run), run.config.seed), finished):
+    labels: dict[str, list[Verdict]] = {}
+    if part.labelling is not None:
+        for judged in judge_steps(part.labelling, finished):
             labels.setdefault(judged.trajectory, []).append(judged.verdict)
     grades = [grade(part.task, trajectory) for trajectory in finished]
     return [
@@ -124,6 +138,7 @@ def _evaluate_chunk(
 
 def _write_summary(run: Run, parts: Sequence[_Part]) -> None:
     """Every headline number with n, interval and seed."""
+    run.lap("evaluate", "everything answered")
     config = run.config
     files = [_file(run, when, part) for part in parts for when in ("before", "after")]
     records = [record for file in files if file.exists() for record in read(file, EvaluatedTrajectory)]
@@ -135,11 +150,23 @@ def _write_summary(run: Run, parts: Sequence[_Part]) -> None:
         "schema": "swirl.summary/1",
         "seed": config.seed,
         "draw": config.evaluate.draw,
-        "judge": config.judge.name if config.judge.reward == "same" else config.judge.reward,
+        "judges": {
+            "filter": config.judge.name,
+            "reward": _reward(run),
+            "labels": next((part.labelling.name for part in parts if part.labelling), None),
+        },
         "filter": config.filter.rule.value,
         "objective": config.train.objective,
         "n": len({(record.task, record.trajectory.question.id) for record in records}),
     }
     seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
     peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
-    write_json(run.summary, {**head, **summarise(records), "seconds": seconds, "peak_memory_mb": peak})
+    found = {"agreement": agreeing} if (agreeing := measured(run)) else {}
+    write_json(run.summary, {**head, **summarise(records), **found, "seconds": seconds, "peak_memory_mb": peak})
+
+
+def _reward(run: Run) -> str | None:
+    """The judge that rewarded training; None where nothing was rewarded."""
+    if run.config.train.objective == "sft":
+        return None
+    return run.config.judge.name if run.config.judge.reward == "same" else run.config.judge.reward

@@ -1,13 +1,14 @@
 """Filtering: which trajectories training sees, and why the rest fell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from swirl.catalog import open_task
 from swirl.errors import ConfigError
 from swirl.filters import Decision, Rule, decide, trim
 from swirl.records import read, write_json
 from swirl.run import Run
-from swirl.types import JudgedStep, Trajectory, Verdict
+from swirl.terminal import say
+from swirl.types import JudgedStep, Question, Trajectory, Verdict
 
 
 def verdicts_of(run: Run) -> Mapping[str, list[Verdict]]:
@@ -32,7 +33,12 @@ def select(run: Run) -> list[Decision]:
     }
     decisions = by_rule[rule]
     if run.config.filter.size:
-        decisions = trim(decisions, run.config.filter.size, run.config.seed)
+        kept, wanted = sum(decision.kept for decision in decisions), run.config.filter.size
+        if kept < wanted:
+            say(
+                f"filter.size = {wanted}, but only {kept} trajectories pass: not of equal size with arms that keep more"
+            )
+        decisions = trim(decisions, wanted, run.config.seed)
     write_json(
         run.selection,
         {
@@ -44,6 +50,7 @@ def select(run: Run) -> list[Decision]:
             "decisions": decisions,
         },
     )
+    run.lap("filter", rule.value, count=len(trajectories))
     return decisions
 
 
@@ -54,14 +61,21 @@ def _padded(verdicts: Sequence[Verdict], trajectory: Trajectory) -> list[Verdict
 def _grades(run: Run, trajectories: Sequence[Trajectory], needed: bool) -> dict[str, bool]:
     """Whether each trajectory's answer is right; empty where questions have no gold answer and no rule needs one."""
     tasks = {task.name: task for task in map(open_task, run.config.generate.tasks)}
-    unknown = next((t for t in trajectories if not t.question.answers), None)
-    if unknown is not None:
-        if needed:
-            raise ConfigError(
-                f'filter.rule = "{run.config.filter.rule}" compares with gold answers, but question {unknown.question.id!r} has none; '
-                'add its answer, or use the rule "process" or "none"'
-            )
+    questions = {t.question.id: t.question for t in trajectories}.values()
+    if needed:
+        require_answers(questions, run.config.filter.rule)
+    elif not all(question.answers for question in questions):
         return {}
     return {
         t.id: t.answer is not None and tasks[t.question.task].grade(t.question, t.answer).correct for t in trajectories
     }
+
+
+def require_answers(questions: Iterable[Question], rule: Rule) -> None:
+    """Raise `ConfigError` where a rule compares with gold answers and a question has none."""
+    unknown = next((question for question in questions if not question.answers), None)
+    if unknown is not None and rule in (Rule.OUTCOME, Rule.BOTH):
+        raise ConfigError(
+            f'filter.rule = "{rule}" compares with gold answers, but question {unknown.id!r} has none; add its answer, or use the rule '
+            '"process" or "none"'
+        )

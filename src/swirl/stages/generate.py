@@ -32,6 +32,7 @@ def generate(run: Run) -> None:
         if start == len(chunks):
             return
         policy = open_policy(initial_policy(run), run.config.seed)
+        run.lap("generate", "load the policy")
         with progress("generate", sum(sizes), len(out), "trajectories") as advance:
             for number, chunk in enumerate(chunks[start:], start=start):
                 rules = rules_of(run, chunk.task)
@@ -40,16 +41,17 @@ def generate(run: Run) -> None:
                     for question in chunk.questions
                     for sample in range(config.samples)
                 ]
-                with run.timed("generate", f"chunk {number}", len(states)):
-                    finished = rollout(
-                        states,
-                        policy,
-                        chunk.toolbox,
-                        config.sampling,
-                        slots=config.slots,
-                        on_tool_failure=config.tool_failure,
-                    )
-                    out.append(finished)
+                finished = rollout(
+                    states,
+                    policy,
+                    chunk.toolbox,
+                    config.sampling,
+                    slots=config.slots,
+                    on_tool_failure=config.tool_failure,
+                )
+                out.append(finished)
+                tokens = sum(trajectory.num_tokens for trajectory in finished)
+                run.lap("generate", f"chunk {number}", count=len(finished), tokens=tokens)
                 advance(len(finished))
 
 

@@ -1,6 +1,7 @@
 """Judging: a verdict on every step of every trajectory."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -16,7 +17,10 @@ from swirl.run import Run
 from swirl.stages.chunks import resume
 from swirl.stages.start import initial_policy
 from swirl.terminal import progress
-from swirl.types import JudgedStep, Trajectory
+from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory
+
+KNOWING = ("solver", "reference")
+"""Judges that know the solutions of some tasks."""
 
 CHUNK = 200
 """Trajectories whose verdicts are committed together."""
@@ -39,8 +43,8 @@ def _judge_all(run: Run, name: str, trajectories: Sequence[Trajectory], out: "Ap
     judging = open_judge(name, run.config.judge, initial_policy(run), run.config.seed)
     with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
         for number, chunk in enumerate(chunks[start:], start=start):
-            with run.timed("judge", f"{name}, chunk {number}", len(chunk)):
-                out.append(judge_steps(judging, chunk))
+            out.append(judge_steps(judging, chunk))
+            run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
             advance(len(chunk))
 
 
@@ -55,6 +59,30 @@ def judge_steps(judging: Judge, trajectories: Sequence[Trajectory]) -> list[Judg
         JudgedStep(trajectory=trajectory.id, step=index, judge=judging.name, verdict=verdict)
         for (trajectory, index), verdict in zip(places, judging.judge(samples), strict=True)
     ]
+
+
+def objection(judging: Judge, question: Question) -> str:
+    """Why a judge cannot judge steps on a question; empty where it can. Not for the model judge, which would be asked in earnest."""
+    state = Trajectory(id=question.id, question=question, rules=Rules())
+    try:
+        judging.judge([StepSample(state, Step(text="", action=Answer("?")))])
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def measured(run: Run) -> dict[str, Any] | None:
+    """How far the run's judge agrees, on the run's steps, with one that knows the solutions (`KNOWING`); None where none does, or it is the
+    run's judge itself."""
+    trajectories = list(read(run.trajectories, Trajectory))
+    by_task = {trajectory.question.task: trajectory.question for trajectory in trajectories}
+    for name in KNOWING:
+        knowing = open_judge(name, run.config.judge, run.config.policy, run.config.seed)
+        if name != run.config.judge.name and not any(objection(knowing, question) for question in by_task.values()):
+            judged = [record.verdict for record in read(run.verdicts(run.config.judge.name), JudgedStep)]
+            found = agreement(judged, [record.verdict for record in judge_steps(knowing, trajectories)])
+            return {"judge": run.config.judge.name, "against": name, **msgspec.to_builtins(found)}
+    return None
 
 
 def compare(run: Run, first: str, second: str) -> Agreement:

@@ -6,7 +6,8 @@ from swirl.errors import ConfigError
 from swirl.records import read, read_json
 from swirl.run import Run
 from swirl.stages.start import initial_policy
-from swirl.terminal import progress
+from swirl.terminal import Advance, progress
+from swirl.train import Metrics, OnUpdate, UpdateTiming
 from swirl.types import Trajectory
 
 
@@ -24,27 +25,33 @@ def train(run: Run) -> None:
     config, judges = run.config.train, run.config.judge
     reward = judges.name if judges.reward == "same" else judges.reward
     model = open_model(initial_policy(run), run.config.seed)
+    run.lap("train", "load the policy")
     with progress(f"train ({config.objective})", config.updates, unit="updates") as advance:
+        on_update = noting(run, "train", advance)
+        folder, seed = run.path / "train", run.config.seed
+        if config.objective == "sft":
+            from swirl.train.sft import finetune
 
-        def on_update(metrics: object, timing: object) -> None:
-            advance(1)
+            finetune(model, kept, config, seed=seed, folder=folder, on_update=on_update)
+        else:
+            from swirl.train.loop import train as train_on_states
 
-        with run.timed("train", config.objective, config.updates):
-            if config.objective == "sft":
-                from swirl.train.sft import finetune
+            states = [state for trajectory in kept for state in decompose(trajectory)]
+            rewarding = open_judge(reward, judges, initial_policy(run), seed)
+            train_on_states(model, states, rewarding, config, seed=seed, folder=folder, on_update=on_update)
 
-                finetune(model, kept, config, seed=run.config.seed, folder=run.path / "train", on_update=on_update)
-            else:
-                from swirl.train.loop import train as train_on_states
 
-                states = [state for trajectory in kept for state in decompose(trajectory)]
-                rewarding = open_judge(reward, judges, initial_policy(run), run.config.seed)
-                train_on_states(
-                    model,
-                    states,
-                    rewarding,
-                    config,
-                    seed=run.config.seed,
-                    folder=run.path / "train",
-                    on_update=on_update,
-                )
+def noting(run: Run, stage: str, advance: Advance) -> OnUpdate:
+    """What happens after each update: its times are noted, and the progress bar moves on."""
+
+    def on_update(metrics: Metrics, timing: UpdateTiming) -> None:
+        parts = {
+            "sample": timing.sample_seconds,
+            "judge": timing.judge_seconds,
+            "learn": timing.learn_seconds,
+        }
+        tokens = round(metrics.mean_tokens * metrics.num_samples)
+        run.lap(stage, f"update {metrics.update}", count=metrics.num_samples, tokens=tokens, parts=parts)
+        advance(1)
+
+    return on_update

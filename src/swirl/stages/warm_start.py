@@ -9,6 +9,7 @@ from swirl.policies.scripted import ScriptedPolicy
 from swirl.rollout import begin, rollout
 from swirl.run import Run
 from swirl.stages.start import rules_of, training_questions
+from swirl.stages.train import noting
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.types import Question, Rules, Trajectory
@@ -30,13 +31,11 @@ def warm_start(run: Run) -> None:
     model = open_model(run.config.policy, run.config.seed)
     from swirl.train.sft import finetune
 
-    with (
-        progress("warm start", config.train.updates, unit="updates") as advance,
-        run.timed("warm_start", "all", config.train.updates),
-    ):
-        folder = run.warm_model.parent
+    run.lap("warm_start", "demonstrations, and the policy loaded", count=len(demonstrations))
+    with progress("warm start", config.train.updates, unit="updates") as advance:
+        on_update = noting(run, "warm_start", advance)
         finetune(
-            model, demonstrations, config.train, seed=run.config.seed, folder=folder, on_update=lambda *_: advance(1)
+            model, demonstrations, config.train, seed=run.config.seed, folder=run.warm_model.parent, on_update=on_update
         )
 
 

@@ -4,6 +4,7 @@ A solution marks its calculations, `<<48/2=24>>`: they give demonstrations in th
 (`swirl.judges.reference`). The cap of 10 calls is the paper's.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,15 +26,15 @@ _MAX_THOUGHT = 160
 
 
 class Gsm8k:
-    """The task. `location` is a folder with `train.jsonl` and `test.jsonl`, one such file for both splits, or a hub id (by default
-    openai/gsm8k)."""
+    """The task. `location` is a folder with `train.jsonl` and `test.jsonl`, one such file for both splits, or a hub id. By default it is
+    the folder `gsm8k` in the one that the environment variable SWIRL_DATA names, else openai/gsm8k on the hub."""
 
     name = "gsm8k"
     tools: tuple[str, ...] = ("calculator",)
     max_calls = 10
 
     def __init__(self, location: str = "") -> None:
-        self.location = location or HUB_ID
+        self.location = location or _default_location()
 
     def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
         """All questions of a split, shuffled by the seed."""
@@ -62,6 +63,11 @@ class Gsm8k:
 
     def demonstration(self, question: Question) -> list[str] | None:
         return demonstration(question.meta.get("solution", ""), question.answers)
+
+
+def _default_location() -> str:
+    folder = Path(os.environ.get("SWIRL_DATA") or "missing", "gsm8k").expanduser()
+    return str(folder) if folder.is_dir() else HUB_ID
 
 
 def _hub_rows(name: str, split: Split) -> Iterator[Row]:

@@ -54,6 +54,7 @@ class Learner:
     """Trains a model in place."""
 
     def __init__(self, lm: LanguageModel, config: TrainConfig) -> None:
+        lm.config.require_trainable()
         self.lm = lm
         self.config = config
         self.weights: dict[str, torch.nn.Parameter] = {
@@ -95,11 +96,11 @@ class Learner:
         return total, kl / kl_weight if kl_weight else None
 
     def _loss(self, batch: Sequence[Row]) -> Loss:
-        scored = self._scored(self.lm.network, batch)
         reference_BTV = None
-        if any(row.kl_weight for row in batch):
+        if any(row.kl_weight for row in batch):  # before the policy's turn: what that keeps for its gradient is large
             with torch.no_grad(), reference(self.lm) as network:
                 reference_BTV = log_policy(self._scored(network, batch).logits_BTV, self.config.temperature)
+        scored = self._scored(self.lm.network, batch)
         logprobs_BTV = log_policy(scored.logits_BTV, self.config.temperature)
         weights_B = logprobs_BTV.new_tensor([row.weight for row in batch])
         kl_weights_B = logprobs_BTV.new_tensor([row.kl_weight for row in batch])
