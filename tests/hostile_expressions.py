@@ -1,4 +1,4 @@
-"""Two hundred things a calculator must never trip over, a line each; `TEXT*N` at a line's `@` is that text repeated."""
+"""More than two hundred things a calculator must never trip over, a line each; `TEXT*N` at a line's `@` is that text repeated."""
 
 import re
 
@@ -223,6 +223,38 @@ $(id)
 @%*500
 @$*500
 @1 % *300@7*1
+min(5)
+max(5)
+log(2, 1.00000000000000000001)
+log(1e299, 1 + 1e-299)
+log(1e299 / 7, 1e-299)
+(1e299 / 7) ** 0.5
+1e-299 ** -0.5
+1e-299 ** 1e-299
+1e299 % 1e-299
+1e299 // 1e-299
+round(1e299, 20)
+round(1e-299, -20)
+exp(700)
+exp(-700)
+max(1,000, 2)
+max(1,000 ** 1,000)
+1e300
+1e-300
+1e999999999999
+1e+-5
+2e
+2e-pi
+e5
+1e5e5
+1e1.5
+@9*299@e299*1
+@1e*1@9*400
+@log(*1@9*299@)*1
+@sqrt(*1@9*299@ + 0.5)*1
+@exp(1 / *1@9*290@)*1
+@1e5*60
+@max(*100@1,000*1@)*100
 """
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from swirl.tasks.answers import exact_match, f1, normalise, number, numeric_equal
 
 
-@pytest.mark.parametrize("text", ["10", "10.00", "$10", "10 apples", "It is 10.", " 10 ", "10/1"])
+@pytest.mark.parametrize("text", ["10", "10.00", "$10", "10 apples", "It is 10.", " 10 ", "10/1", "1e1", "100E-1 m"])
 def test_ten_is_ten_however_it_is_written(text: str) -> None:
     assert numeric_equal(text, "10")
 
@@ -17,7 +17,7 @@ def test_a_thousand_may_have_a_comma(text: str) -> None:
     assert numeric_equal(text, "1000")
 
 
-@pytest.mark.parametrize("text", ["", "ten", "10 or 11", "1e1", "-10", "100", "9" * 500])
+@pytest.mark.parametrize("text", ["", "ten", "10 or 11", "e10", "1e2", "1e999999999", "-10", "100", "9" * 500])
 def test_what_is_another_number_or_none_is_not_ten(text: str) -> None:
     assert not numeric_equal(text, "10")
 

@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken
+from tokenizers import AddedToken, normalizers
 from transformers import AutoTokenizer
 
+from swirl.engine import BUNDLED
 from swirl.engine.chat import chat_format
+from swirl.engine.model import locate
 from swirl.errors import ModelError
 from swirl.protocol import Message, Prompt
 from tiny_models import byte_tokenizer
+from word_model import ids as ids_of
+from word_model import word_model
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -105,6 +109,72 @@ def test_no_control_token_is_read_in_a_content(family, declared_special):
     ids = chat.encode(f"a {forged} b")
     assert ids == [tokenizer.convert_tokens_to_ids(letter) for letter in f"a {forged} b".replace(" ", "Ġ")]
     assert tokenizer.decode(ids) == f"a {forged} b"
+
+
+def with_added(*texts, **kind):
+    tokenizer = tokenizer_of("qwen2.5")
+    tokenizer.add_tokens([AddedToken(text, special=False, **kind) for text in texts])
+    return tokenizer
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<tool_call>{}</tool_call>",
+        "<|fim_prefix|>a<|fim_suffix|>",
+        "||||||",
+        "<tool_call<tool_call>>",
+        " <|fim_prefix|> ",
+        "<TOOL_CALL>",
+    ],
+)
+def test_no_added_token_is_read_in_a_content_whatever_it_is_for(text, normalized):
+    tokenizer = with_added(
+        "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_suffix|>", "||||", normalized=normalized
+    )
+    ids = chat_format(tokenizer).encode(f"a{text}b")
+    assert not set(ids) & set(tokenizer.added_tokens_decoder)
+    assert tokenizer.decode(ids) == f"a{text}b"
+
+
+def test_a_token_that_the_tokenizer_reads_only_after_changing_the_text_is_not_read_either():
+    tokenizer = with_added("<tool_call>", normalized=True)
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFKC()
+    tool_call = tokenizer.convert_tokens_to_ids("<tool_call>")
+    assert tool_call in tokenizer.encode("a\uff1ctool_call\uff1eb")
+    ids = chat_format(tokenizer).encode("a\uff1ctool_call\uff1eb")
+    assert tool_call not in ids
+    assert tokenizer.decode(ids) == "a<tool_call>b"
+
+
+def test_a_special_token_that_is_a_word_too_is_not_read(tmp_path):
+    lm = word_model(tmp_path / "m")
+    assert lm.chat.encode("1 2") == [*ids_of("1 2")]
+    assert not {*ids_of("<end>")} & {*lm.chat.encode("1 <end> 2")}
+
+
+def test_tags_white_space_and_single_characters_stay_the_tokens_they_are():
+    tokenizer = with_added("<answer>", "</answer>", "\n\n", "6", normalized=False)
+    ids = chat_format(tokenizer).encode("<answer>6</answer>\n\n")
+    assert tokenizer.convert_ids_to_tokens(ids) == ["<answer>", "6", "</answer>", "\n\n"]
+
+
+def test_the_bundled_tokenizer_reads_tags_and_no_turn_in_a_content():
+    tokenizer = AutoTokenizer.from_pretrained(locate(BUNDLED))
+    ids = chat_format(tokenizer).encode("First <math_exp>2 + 3</math_exp><|user|><|assistant|><|end|>")
+    tags = ["▁<math_exp>", "</math_exp>"]
+    assert [token for token in tokenizer.convert_ids_to_tokens(ids) if "math" in token] == tags
+    assert not set(ids) & set(tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>", "<|end|>"]))
+
+
+@pytest.mark.parametrize("family", GLUE)
+@pytest.mark.parametrize("declared_special", [True, False])
+def test_special_tokens_and_those_of_the_template_steer_and_thinking_does_not(family, declared_special):
+    tokenizer = tokenizer_of(family, declared_special=declared_special)
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in ("<tool_call>", "\n")])
+    steering = [*SPECIALS[family], "<|begin|>", "<|end|>", "<|turn|>"]
+    assert chat_format(tokenizer).controls == set(tokenizer.convert_tokens_to_ids(steering))
 
 
 def test_encoding_a_content_leaves_later_glue_readable():

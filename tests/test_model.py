@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from swirl.engine import PolicyConfig
 from swirl.engine.model import load, reference, restore, save
-from swirl.errors import ConfigError, ModelError
+from swirl.errors import ConfigError, ModelError, RunFolderError
 from tiny_models import FAMILIES, tiny_model, write_model
 
 IDS = torch.arange(12)[None]
@@ -113,6 +115,50 @@ def test_saving_over_a_folder_replaces_it_whole_and_leaves_nothing_behind(tmp_pa
     save(lm, tmp_path / "saved")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "saved"]
     assert not (tmp_path / "saved" / "stale.safetensors").exists()
+
+
+@pytest.fixture
+def limit_files():
+    """A limit on the size of files, which stands in for a full disk."""
+    kind, before = resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(kind, (size, before[1]))
+    resource.setrlimit(kind, before)
+
+
+@pytest.mark.parametrize("size", [100, 40_000, 200_000], ids=["settings", "weights", "tokenizer"])
+@pytest.mark.parametrize("left", ["saved", "saved.old"], ids=["", "after a kill between two renames"])
+def test_a_full_disk_is_said_in_one_sentence_and_keeps_what_was_there(left, size, tmp_path, limit_files):
+    lm = tiny_model(tmp_path / "m")
+    save(lm, tmp_path / "saved")
+    os.replace(tmp_path / "saved", tmp_path / left)
+    train_a_little(lm)
+    lm.tokenizer.add_tokens([f"word{i}" for i in range(3000)])
+    limit_files(size)
+    with pytest.raises(RunFolderError, match=r"^no space left to write .*saved; .*$"):
+        save(lm, tmp_path / "saved")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "saved"]
+    assert load(config_of(tmp_path / "saved")).name.split("@")[1] == lm.name.split("@")[1]
+
+
+def test_a_failure_of_the_file_format_is_said_in_one_sentence(tmp_path, monkeypatch):
+    lm = tiny_model(tmp_path / "m")
+
+    def fail(*_, **__):
+        raise SafetensorError("Error while serializing: no reason given")
+
+    monkeypatch.setattr(lm.network, "save_pretrained", fail)
+    with pytest.raises(RunFolderError, match=r"cannot write .*saved: Error while serializing: no reason given;"):
+        save(lm, tmp_path / "saved")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize("left", [["model", "model.part"], ["model.part", "model.old"], ["model", "model.old"]])
+def test_what_a_killed_write_left_is_gone_after_the_next(left, tmp_path):
+    lm = tiny_model(tmp_path / "m")
+    for name in left:
+        shutil.copytree(tmp_path / "m", tmp_path / name)
+    save(lm, tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "model"]
 
 
 def test_a_network_is_loaded_for_evaluation_and_without_dropout(tmp_path):

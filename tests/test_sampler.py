@@ -18,6 +18,8 @@ from swirl.engine.sampler import _draw, sample
 from swirl.engine.seating import Seating
 from swirl.engine.stopping import Stopping
 from swirl.errors import ConfigError, PolicyFailure
+from swirl.protocol import parse
+from swirl.types import Malformed
 from tiny_models import FAMILIES, tiny_model
 
 CONTEXTS = [[1, 2, 3], [5] * 30, [1, 2, 3], [9, 8, 7, 6, 5]]
@@ -133,12 +135,11 @@ def test_it_stops_at_the_end_of_the_turn(lm):
     assert replay(lm, [65, 65])[1] is None
 
 
-def test_a_special_token_inside_a_tag_does_not_hide_it(lm):
+def test_it_stops_at_a_token_that_could_begin_a_turn(lm):
     turn = lm.tokenizer.convert_tokens_to_ids("<|turn|>")
-    ids = [*lm.chat.encode("</ans"), *[turn] * 40, *lm.chat.encode("wer> tail")]
-    text, finish = replay(lm, ids)
-    assert finish is Finish.STOP
-    assert text.endswith("wer>")
+    text, finish = replay(lm, [*lm.chat.encode("<answer>6"), turn, *lm.chat.encode("user\nno</answer>")])
+    assert (text, finish) == ("<answer>6<|turn|>", Finish.STOP)
+    assert parse(text) == Malformed("<answer> is never closed")
 
 
 @given(st.text(alphabet="</answer>x", max_size=40))

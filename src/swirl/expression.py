@@ -20,14 +20,16 @@ MAX_OPERATIONS = 200
 MAX_DIGITS = 300
 """Most digits of a number, intermediate results and denominators included."""
 MAX_EXPONENT = 1000
-"""Largest exponent, either way."""
+"""Largest exponent of a power, either way; the one written into a number, as in 1e5, is at most `MAX_DIGITS`."""
 MAX_SHIFT = 1000
 """Largest argument of `exp`, either way."""
 
 _NORMALISE = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "∗": "*"})
 _TOKEN = re.compile(
-    r"\s*(?:(\d+(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+\.?\d*|\.\d+)|([A-Za-z_]+)|(\*\*|//|[-+*/%^(),$]))", re.ASCII
+    r"\s*(?:((?:\d+(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|([A-Za-z_]+)|(\*\*|//|[-+*/%^(),$]))",
+    re.ASCII,
 )
+_AT_COMMAS = re.compile(r",|[^,]+")
 _CONSTANTS = {"pi": Fraction(math.pi), "e": Fraction(math.e)}
 _TOO_BIG = 10**MAX_DIGITS
 
@@ -38,30 +40,42 @@ class BadExpression(SwirlError, ValueError):
 
 def value(expression: str) -> Fraction:
     """The exact value of an expression (functions such as sqrt give the fraction nearest to a double). Raises `BadExpression`."""
-    if len(expression) > MAX_LENGTH:
-        raise BadExpression(f"the expression has {len(expression)} characters; at most {MAX_LENGTH} are allowed")
-    return _Parser(_tokens(expression.translate(_NORMALISE).strip().removesuffix("=").rstrip())).whole()
+    return _Parser(_tokens(expression)).whole()
 
 
 def literals(expression: str) -> list[Fraction]:
     """The numbers written in an expression, in order; raises `BadExpression` where it cannot be read.
 
-    >>> [str(number) for number in literals("1,200 * (3 + 0.5)")]
+    >>> [str(number) for number in literals("1,200 * (3 + 0.5) =")]
     ['1200', '3', '1/2']
     """
-    found = [token.replace(",", "") for token in _tokens(expression.translate(_NORMALISE)) if token[0] in "0123456789."]
-    return [Fraction(token) for token in found if len(token) <= MAX_DIGITS]
+    return [_number(token) for token in _tokens(expression) if token[0] in "0123456789."]
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, position = [], 0
+def _tokens(expression: str) -> list[str]:
+    """Cut an expression into tokens. Between a call's own parentheses a comma separates arguments, elsewhere it may mark thousands.
+
+    >>> _tokens("1,000 + max(1,000, (1,000))")
+    ['1,000', '+', 'max', '(', '1', ',', '000', ',', '(', '1,000', ')', ')']
+    """
+    if len(expression) > MAX_LENGTH:
+        raise BadExpression(f"the expression has {len(expression)} characters; at most {MAX_LENGTH} are allowed")
+    text = expression.translate(_NORMALISE).strip().removesuffix("=").rstrip()
+    tokens: list[str] = []
+    position = 0
+    calls = [False]
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
             raise BadExpression(
                 f"cannot read {text[position:].strip()[:20]!r}; write one expression of numbers and operators"
             )
-        tokens.append(match[match.lastindex or 0])
+        token = match[match.lastindex or 0]
+        if token == "(":
+            calls.append(bool(tokens) and tokens[-1] in _FUNCTIONS)
+        elif token == ")" and len(calls) > 1:
+            calls.pop()
+        tokens += _AT_COMMAS.findall(token) if calls[-1] else [token]
         position = match.end()
     if not tokens:
         raise BadExpression("the expression is empty")
@@ -76,7 +90,6 @@ class _Parser:
         self.place = 0
         self.depth = 0
         self.operations = 0
-        self.in_call = False
 
     def whole(self) -> Fraction:
         result = self.sum()
@@ -152,47 +165,41 @@ class _Parser:
             if not token[:1].isdigit():
                 raise BadExpression("expected a number after '$'")
         if token == "(":
-            return self._parenthesis()
+            result = self.sum()
+            self.expect(")")
+            return result
         if token[:1].isdigit() or token[:1] == ".":
-            return self._number(token)
+            return _number(token)
         if token in _FUNCTIONS:
             return self._call(token)
         if token in _CONSTANTS:
             return _CONSTANTS[token]
         raise _unexpected(token)
 
-    def _parenthesis(self) -> Fraction:
-        outer, self.in_call = self.in_call, False
-        result = self.sum()
-        self.expect(")")
-        self.in_call = outer
-        return result
-
-    def _number(self, token: str) -> Fraction:
-        if "," in token and self.in_call:
-            raise BadExpression(
-                f"a comma separates arguments here: write {token.replace(',', '')} without thousands commas"
-            )
-        digits = token.replace(",", "")
-        if len(digits) > MAX_DIGITS:
-            raise BadExpression(f"a number of {len(digits)} digits; at most {MAX_DIGITS} are allowed")
-        return Fraction(digits)
-
     def _call(self, name: str) -> Fraction:
         function, least, most = _FUNCTIONS[name]
         self.expect("(")
-        outer, self.in_call = self.in_call, True
         arguments = [self.sum()]
         while self.peek() == ",":
             self.take()
             arguments.append(self.sum())
         self.expect(")")
-        self.in_call = outer
         if not least <= len(arguments) <= most:
             raise BadExpression(
-                f"{name} takes {least}{f' to {most}' if most > least else ''} arguments, found {len(arguments)}"
+                f"{name} takes {least}{f' to {most} arguments' if most > least else ' argument'}, found {len(arguments)}; "
+                "in a call a comma separates arguments"
             )
         return self.operate(function, *arguments)
+
+
+def _number(token: str) -> Fraction:
+    """Bounded before it is calculated: 1e999999999 is a short text and a long number."""
+    digits, _, exponent = token.replace(",", "").lower().partition("e")
+    if len(digits) > MAX_DIGITS:
+        raise BadExpression(f"a number of {len(digits)} digits; at most {MAX_DIGITS} are allowed")
+    if exponent and abs(int(exponent)) > MAX_DIGITS:
+        raise BadExpression(f"a number with an exponent beyond {MAX_DIGITS}")
+    return _bounded(Fraction(f"{digits}e{exponent or 0}"))
 
 
 def _unexpected(token: str) -> BadExpression:
@@ -234,7 +241,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
 def _real(function: Callable[[], float]) -> Fraction:
     try:
         return Fraction(function())
-    except (ValueError, OverflowError) as error:
+    except (ArithmeticError, ValueError) as error:
         raise BadExpression("outside the range of the function") from error
 
 
@@ -280,8 +287,8 @@ _BINARY: Mapping[str, Callable[[Fraction, Fraction], Fraction]] = {
 _FUNCTIONS: Mapping[str, tuple[Callable[..., Fraction], int, int]] = {
     "sqrt": (_sqrt, 1, 1),
     "abs": (abs, 1, 1),
-    "min": (min, 1, 20),
-    "max": (max, 1, 20),
+    "min": (lambda *numbers: min(numbers), 1, 20),
+    "max": (lambda *numbers: max(numbers), 1, 20),
     "round": (_round, 1, 2),
     "floor": (lambda number: Fraction(math.floor(number)), 1, 1),
     "ceil": (lambda number: Fraction(math.ceil(number)), 1, 1),

@@ -5,23 +5,27 @@ user content, `generate` between a user content and the action asked for, `close
 `open + question + generate + action + close + observation + generate ...`, where an action is exactly the ids that were sampled, so the
 context of a state begins with the context of the state before it (unless thinking is dropped from a model whose template opens it).
 
-Special tokens are read in the template's strings only. In questions, passages and observations they stay plain text, so that a passage
-cannot forge a turn. Contents are encoded as they are: a template's trimming is not imitated. No system turn is written; a template that
-adds one of its own keeps it, inside `open`. A tokenizer without a template gets turns headed `User:` and `Assistant:`.
+Special tokens are read in the template's strings only. In questions, passages and observations no added token is read, special or not,
+but for the tags of the protocol, so a passage cannot forge a turn. Contents are encoded as they are: a template's trimming is not
+imitated. No system turn is written; a template that adds one of its own keeps it, inside `open`. A tokenizer without a template gets turns
+headed `User:` and `Assistant:`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
 from swirl.errors import ModelError
-from swirl.protocol import Message, Prompt
+from swirl.protocol import ANSWER_TAG, TAGS, Message, Prompt
 
 THINK, END_THINK = "<think>", "</think>"
 
 _MARKS = ("QUESTIONMARKONE", "ACTIONMARKTWO", "OBSERVATIONMARKTHREE")
+_OWN = {mark.format(tag) for tag in [*TAGS.values(), ANSWER_TAG] for mark in ("<{}>", "</{}>")}
 _DAY = "01 Jan 2025"
 _FIXED_DAY = "{% macro strftime_now(pattern) -%}" + _DAY + "{%- endmacro +%}"
 """Put before a template: one that prints the date prints this one, or contexts would change overnight."""
@@ -51,10 +55,12 @@ class ChatFormat:
     history: tuple[int, ...]
     close: tuple[int, ...]
     encode: Callable[[str], list[int]] = field(repr=False)
-    """Plain text to ids, no special token read."""
+    """Plain text to ids, no added token read."""
     think: int | None = None
     """The id of `<think>`, where it is one token."""
     end_think: int | None = None
+    controls: frozenset[int] = frozenset()
+    """Ids that steer a dialogue: special tokens, and others that the template writes. Thinking marks and the unknown token do not."""
 
     @property
     def opens_thinking(self) -> bool:
@@ -102,20 +108,17 @@ class ChatFormat:
 def chat_format(tokenizer: Any) -> ChatFormat:
     """Read the format off a Hugging Face tokenizer. Raises `ModelError` where its template does not keep contents as they are."""
     glue = _glue(tokenizer) if tokenizer.chat_template else _plain(tokenizer)
-    controls = _controls(tokenizer, glue)
     opening, generate, history, close = (tuple(_ids(tokenizer, part, special=True)) for part in glue)
-
-    def encode(text: str) -> list[int]:
-        return [i for piece in _pieces(text, controls) for i in _ids(tokenizer, piece, special=False)]
-
+    think, end_think = _single(tokenizer, THINK), _single(tokenizer, END_THINK)
     return ChatFormat(
         opening,
         generate,
         history,
         close,
-        encode=encode,
-        think=_single(tokenizer, THINK),
-        end_think=_single(tokenizer, END_THINK),
+        encode=_encoder(tokenizer),
+        think=think,
+        end_think=end_think,
+        controls=_controls(tokenizer, {*opening, *generate, *history, *close}) - {think, end_think},
     )
 
 
@@ -176,26 +179,36 @@ def _broken(tokenizer: Any, reason: str) -> str:
     )
 
 
-def _controls(tokenizer: Any, glue: Glue) -> tuple[str, ...]:
-    """Tokens that would be read in plain text although they steer the dialogue: those a template writes, or that mark thinking, without
-    being declared special."""
-    added = {token.content for token in tokenizer.added_tokens_decoder.values() if not token.special}
-    used = {text for text in added if text.strip() and any(text in part for part in glue)}
-    return tuple(sorted(used | added & {THINK, END_THINK}))
+def _visible(tokenizer: Any) -> dict[int, Any]:
+    """The added tokens that are more than white space; some vocabularies add its runs, which steer nothing."""
+    return {index: token for index, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
 
 
-def _pieces(text: str, controls: Sequence[str]) -> list[str]:
-    """Cut the text inside every control token, so that none of them can be read as one."""
-    pieces = [text]
-    for control in controls:
-        pieces = [part for piece in pieces for part in _cut(piece, control)]
-    return pieces
+def _controls(tokenizer: Any, written: set[int]) -> frozenset[int]:
+    added = {index for index, token in _visible(tokenizer).items() if token.special or index in written}
+    return frozenset(added.union(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}
 
 
-def _cut(text: str, control: str) -> list[str]:
-    first, *others = text.split(control)
-    pieces = [first]
-    for other in others:
-        pieces[-1] += control[:1]
-        pieces.append(control[1:] + other)
-    return pieces
+def _encoder(tokenizer: Any) -> Callable[[str], list[int]]:
+    """Text from outside to ids, none of them an added token's but for the protocol's own tags and single characters.
+
+    Special tokens are left unread by the tokenizer itself, if asked; the others are cut inside, wherever they stand in the text.
+    """
+    added = {i: t for i, t in _visible(tokenizer).items() if t.content not in _OWN and len(t.content) > 1}
+    foreign = frozenset(added) - {tokenizer.unk_token_id}
+    cut = [re.escape(token.content) for token in added.values() if not token.special]
+    starts = re.compile(f"(?={'|'.join(cut)})") if cut else None
+
+    def encode(text: str) -> list[int]:
+        cuts = [match.start() + 1 for match in starts.finditer(text)] if starts else []
+        return [i for start, end in pairwise([0, *cuts, len(text)]) for i in plain(text[start:end])]
+
+    def plain(piece: str) -> list[int]:
+        ids = _ids(tokenizer, piece, special=False)
+        if len(piece) < 2 or foreign.isdisjoint(ids):
+            return ids
+        # Read all the same: the tokenizer changes the text before it looks for tokens, or holds them in its vocabulary too.
+        half = len(piece) // 2
+        return plain(piece[:half]) + plain(piece[half:])
+
+    return encode

@@ -1,13 +1,14 @@
 """Model folders: reading and writing weights, tokenizers and adapters in the Hugging Face layout, safetensors only.
 
-A folder is written whole or not at all: into a temporary folder beside it, which then takes its name.
+A folder is written whole or not at all: as `NAME.part` beside it, which then takes its name. What a killed write left is deleted by the
+next one.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from swirl.errors import ModelError
+from swirl.records import disk_error
 
 ADAPTER = "adapter_config.json"
 """Its presence makes a folder an adapter, to be put on the base model it names."""
@@ -124,36 +126,62 @@ def read_weights(network: Any, folder: Path, *, adapters: bool) -> None:
 
 
 def write_folder(network: Any, tokenizer: Any, folder: Path, base: str) -> None:
-    """Write a network with its tokenizer; of a network with adapters only these, and the name of the base they belong on."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    """Write a network with its tokenizer; of a network with adapters only these, and the name of the base they belong on.
+
+    Raises `RunFolderError` where the disk is full; a folder that was there before stays.
+    """
+    part, old = _beside(folder, ".part"), _beside(folder, ".old")
     try:
-        network.save_pretrained(fresh, safe_serialization=True)
-        tokenizer.save_pretrained(fresh)
-        (fresh / "README.md").unlink(missing_ok=True)
-        if (fresh / ADAPTER).is_file():
-            settings = json.loads((fresh / ADAPTER).read_text()) | {"base_model_name_or_path": base}
-            (fresh / ADAPTER).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-        _take_name(fresh, folder)
-    except OSError as error:
-        raise ModelError(f"the model cannot be written to {folder}: {_reason(error)}") from error
+        _clear(folder, part, old)
+        part.mkdir(parents=True)
+        _fill(part, network, tokenizer, base)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(part, folder)
+        _flush(folder.parent)
+    except Exception as error:
+        problem = _disk_problem(error)
+        if problem is None:
+            raise
+        raise disk_error(folder, problem) from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _clear(folder, part, old)
 
 
-def _take_name(fresh: Path, folder: Path) -> None:
-    """Flush the folder to disk, then put it where `folder` was."""
-    for path in [*fresh.iterdir(), fresh]:
+def _clear(folder: Path, part: Path, old: Path) -> None:
+    """Delete what a write left behind. Where it was cut off between its two renames, the folder that was there before goes back."""
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+    for left in (part, old):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(folder.name + suffix)
+
+
+def _fill(part: Path, network: Any, tokenizer: Any, base: str) -> None:
+    """Write the files, and flush them to disk."""
+    network.save_pretrained(part, safe_serialization=True)
+    tokenizer.save_pretrained(part)
+    (part / "README.md").unlink(missing_ok=True)
+    if (part / ADAPTER).is_file():
+        settings = json.loads((part / ADAPTER).read_text()) | {"base_model_name_or_path": base}
+        (part / ADAPTER).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    for path in (*part.iterdir(), part):
         _flush(path)
-    fresh.chmod(0o755)
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        os.replace(folder, old)
-        os.replace(fresh, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(fresh, folder)
-    _flush(folder.parent)
+
+
+def _disk_problem(error: Exception) -> OSError | None:
+    """The operating system's error, which safetensors wraps in a class of its own and tokenizers in a bare `Exception`."""
+    from safetensors import SafetensorError
+
+    if isinstance(error, OSError):
+        return error
+    if not isinstance(error, SafetensorError) and type(error) is not Exception:
+        return None
+    number = re.search(r"os error (\d+)", str(error))
+    return OSError(int(number[1]) if number else None, _reason(error))
 
 
 def _flush(path: Path) -> None:

@@ -62,9 +62,10 @@ class LanguageModel:
         return self.config.lora_rank > 0
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of sampled ids, without special tokens and without the end-of-turn token that closed them."""
+        """The text of sampled ids, without the end-of-turn token that closed them. Any other special token shows, or a forged turn would
+        hide from `parse` and the judges and still stand in later contexts."""
         visible = ids[:-1] if ids and ids[-1] in self.end_ids else ids
-        text: str = self.tokenizer.decode(list(visible), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text: str = self.tokenizer.decode(list(visible), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
 

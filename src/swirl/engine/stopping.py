@@ -1,7 +1,9 @@
 """When a sampled sequence ends.
 
-At an end-of-turn token, or at the token that completes a closing tag in the decoded text. Tags may span tokens, and tags inside thinking
-do not count. Text is decoded only where a token could be the last of a tag, and then only as much of the end as a tag can take.
+At an end-of-turn token, at any other token that steers a dialogue, or at the token that completes a closing tag in the decoded text. After
+a steering token a forged turn could follow; cut off there, no tag is closed and the action is malformed. Tags may span tokens, and tags
+inside thinking do not count. Text is decoded only where a token could be the last of a tag, and then only as much of the end as a tag can
+take.
 """
 
 import re
@@ -24,7 +26,7 @@ class Sequence:
     logprobs: list[float] = field(default_factory=list)
     finish: Finish | None = None
     visible: list[int] = field(default_factory=list)
-    """Ids since the thinking ended, special tokens left out: what the decoded action is made of."""
+    """Ids since the thinking ended: what the decoded action is made of."""
 
 
 class Stopping:
@@ -33,13 +35,12 @@ class Stopping:
     def __init__(self, lm: LanguageModel, sampling: Sampling) -> None:
         self._tokenizer = lm.tokenizer
         self._chat = lm.chat
-        self._end_ids = lm.end_ids
-        self._special = frozenset(lm.tokenizer.all_special_ids)
+        self._ends = lm.end_ids | lm.chat.controls
         self._stop = sampling.stop
         # A token is at least a byte; a few more, because the first piece of a text may lose its space.
         self._tail = max((len(tag.encode()) for tag in sampling.stop), default=0) + 4
         self._may_end = _may_end(lm.tokenizer, frozenset(tag[-1] for tag in sampling.stop if tag))
-        self._watched = self._may_end | lm.end_ids | self._special | {lm.chat.think, lm.chat.end_think}
+        self._watched = self._may_end | self._ends | {lm.chat.think, lm.chat.end_think}
 
     def sequence(self) -> Sequence:
         """A sequence of which nothing is sampled yet."""
@@ -60,9 +61,9 @@ class Stopping:
         elif token == self._chat.end_think:
             sequence.thinking = False
             sequence.visible.clear()
-        elif token in self._end_ids:
+        elif token in self._ends:
             sequence.finish = Finish.STOP
-        elif token not in self._special:
+        else:
             sequence.visible.append(token)
             if not sequence.thinking and token in self._may_end and self._closes(sequence):
                 sequence.finish = Finish.STOP

@@ -12,9 +12,11 @@ from fractions import Fraction
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:/\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:/\d+|(?<=\d)[eE][-+]?\d+)?")
 _MAX_LENGTH = 200
 """Longer texts are no number: they are compared as texts."""
+_MAX_EXPONENT = 300
+"""Nor are numbers with a larger exponent: written out they would not fit in memory."""
 
 
 def normalise(text: str) -> str:
@@ -54,7 +56,7 @@ def _f1(answer: list[str], gold: list[str]) -> float:
 
 def number(text: str) -> Fraction | None:
     """The one number that a text holds, None where it holds none or several. Currency signs, thousands commas, units and a sentence around
-    it are allowed; `50%` is 50.
+    it are allowed; `50%` is 50 and `1.5e3` is 1500.
 
     >>> number("$1,250.00"), number("10 apples"), number("3/4"), number("12 or 13"), number("twelve")
     (Fraction(1250, 1), Fraction(10, 1), Fraction(3, 4), None, None)
@@ -65,8 +67,10 @@ def number(text: str) -> Fraction | None:
     found = [match[0] for match in _NUMBER.finditer(plain) if any(character.isdigit() for character in match[0])]
     if len(found) != 1:
         return None
+    written = found[0].replace(",", "").replace(" ", "")
     try:
-        return Fraction(found[0].replace(",", "").replace(" ", ""))
+        exponent = int(written.lower().partition("e")[2] or 0)
+        return Fraction(written) if abs(exponent) <= _MAX_EXPONENT else None
     except (ValueError, ZeroDivisionError):
         return None
 
