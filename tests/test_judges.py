@@ -1,17 +1,29 @@
-"""Judges that know no solution: rules, a worked solution, a language model, a coin; and how far two agree."""
+"""Judges that do not solve the question themselves: rules, a worked solution, a language model, a coin; and how far two agree."""
+
+from itertools import islice
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from swirl.decompose import state_before
 from swirl.errors import ConfigError
-from swirl.judges import StepSample
+from swirl.judges import Judge, StepSample
 from swirl.judges.agreement import agreement
-from swirl.judges.model import ModelJudge, judge_prompt
+from swirl.judges.model import PROMPT_VERSION, ModelJudge, judge_prompt
 from swirl.judges.random import Random
 from swirl.judges.reference import Reference
-from swirl.judges.rule import judge_step
+from swirl.judges.rule import Rule, judge_step
+from swirl.judges.solver import Solver
+from swirl.policies import Sampling
 from swirl.policies.scripted import ScriptedPolicy
-from swirl.protocol import parse
-from swirl.types import Observation, Question, Rules, Step, Trajectory, Verdict, VerdictStatus
+from swirl.protocol import parse, write
+from swirl.rollout import begin, rollout
+from swirl.tasks.arithmetic import Arithmetic
+from swirl.tasks.world import World
+from swirl.tools import Toolbox
+from swirl.tools.search import Search
+from swirl.types import Action, Answer, Observation, Question, Rules, Step, ToolCall, Trajectory, Verdict, VerdictStatus
 
 EGGS = Question(
     id="q",
@@ -38,7 +50,6 @@ def sample(action: str, *before: tuple[str, str], question: Question = EGGS) -> 
         ("<math_exp>3*12</math_exp>", [FIRST], "repeats the call of step 1"),
         ("<math_exp>3 * 14</math_exp>", [], "14 comes neither"),
         ("<math_exp>3 *</math_exp>", [], "cannot be calculated"),
-        ("<math_exp>12</math_exp>", [], "calculates nothing"),
         ("<answer>31</answer>", [FIRST], "31 is none of the results"),
         ("<answer>31</answer>", [], "before anything was looked up"),
         ("<search_query>Tom eggs</search_query>", [], ""),
@@ -53,21 +64,181 @@ def test_the_rule_judge_names_the_first_rule_broken(action: str, before: list[tu
     assert fault in verdict.reason
 
 
+def judged(text: str, action: str, *before: tuple[str, str]) -> Verdict:
+    """What the rules say of an action on a question."""
+    asked = sample(action, *before, question=Question(id="q", task="t", text=text))
+    return judge_step(asked.state, asked.step)
+
+
+IDENTITIES = "(12) -(12) --12 12*1 1*12 12+0 0-12 12/1 12*3/3 12+3-3 max(12,3) round(12)"
+
+
+@pytest.mark.parametrize("call", IDENTITIES.split())
+def test_a_call_that_gives_back_one_of_its_own_numbers_calculates_nothing(call: str) -> None:
+    assert "calculates nothing" in judged(EGGS.text, f"<math_exp>{call}</math_exp>").reason
+
+
+def test_a_call_may_come_to_a_number_of_the_question_or_to_what_it_takes_away_or_divides_by() -> None:
+    for call in ("12 / 3", "3 * 5", "3 + 2", "sqrt(12)", "round(12 / 5)", "10 - 5", "16 / 4", "12 / 4 + 0"):
+        assert judged("3 boxes of 12, 4 bags of 5, 15 of 16 jars and 10 cups.", f"<math_exp>{call}</math_exp>").good
+
+
+@pytest.mark.parametrize(
+    ("text", "call", "good"),
+    [
+        ("Half of the 48 clips are sold.", "48 * 0.5", True),
+        ("A third of the 81 clips is sold.", "1/3*81", True),
+        ("1/4 of the 48 clips are sold.", "48 * 3/4", True),
+        ("The price of 400 rises by 10%.", "400 * (110 / 100)", True),
+        ("It fell from 4 to -3 degrees.", "4 - -3", True),
+        ("There are 3 boxes of 12.", "60 / 20 * 12", False),
+        ("The clips are sold to 3 of 48 friends.", "3 / 7 * 48", False),
+    ],
+)
+def test_the_numbers_of_a_call_come_from_the_question_as_it_puts_them(text: str, call: str, good: bool) -> None:
+    verdict = judged(text, f"<math_exp>{call}</math_exp>")
+    assert verdict.good is good
+    assert good or "comes neither" in verdict.reason
+
+
+THIRD = "<math_exp>100 / 3</math_exp>", "33.33333333"
+SALE = "<math_exp>48 / 2 + 48</math_exp>", "72"
+DEBT = "<math_exp>8 - 80</math_exp>", "-72"
+
+
+@pytest.mark.parametrize(
+    ("before", "good", "bad"),
+    [
+        (THIRD, "33.33; 33; 33 clips", "34; 33.34; 100"),
+        (
+            SALE,
+            "72 clips in 2 days; 72 clips in two days; $72.00; ７２",
+            "72 clips in 5 days; 2 days; -72; off by - 72; ５; ²",
+        ),
+        (DEBT, "-72; $-72; −72", "72"),
+    ],
+)
+def test_an_answer_holds_a_result_rounded_or_not_with_its_sign(before: tuple[str, str], good: str, bad: str) -> None:
+    text = "Of 100 and 48 clips, how many are sold in 2 days, for 3 dollars, 8 less 80?"
+    for answer in good.split("; "):
+        assert judged(text, f"<answer>{answer}</answer>", before).good
+    for answer in bad.split("; "):
+        assert not judged(text, f"<answer>{answer}</answer>", before).good
+
+
+def test_a_call_may_use_a_result_rounded() -> None:
+    assert judged("100 clips for 3 days", "<math_exp>33.33 * 3</math_exp>", THIRD).good
+    assert not judged("100 clips for 3 days", "<math_exp>33.34 * 3</math_exp>", THIRD).good
+
+
+HARBOUR = "<search_query>The Silver Harbour setting</search_query>", "The Silver Harbour: Saint Tarn, by Ada Quill."
+ADA = "<search_query>Ada Quill birthplace</search_query>", "Ada Quill: Birthplace: Port Lumen."
+TOWER = "<search_query>The Quiet Tower setting</search_query>", "The Quiet Tower: Set in Saint Tarn."
+OTHER = "<search_query>The Quiet Tower setting</search_query>", "Ada Quill: Birthplace: Port Lumen."
+SAME = "Are the setting of The Silver Harbour and the scene of The Quiet Tower the same town?"
+
+
+@pytest.mark.parametrize(
+    ("query", "before", "fault"),
+    [
+        ("The Silver Harbour author", [], ""),
+        ("who wrote the silver harbour", [], ""),
+        ("Ada Quill's birthplace", [HARBOUR], ""),
+        ("Ada Quill The Silver Harbour", [], "ada comes neither"),
+        ("Zebra setting", [], "zebra comes neither"),
+        ("the of", [], "no content word"),
+    ],
+)
+def test_every_name_of_a_search_comes_from_the_question_or_a_result(
+    query: str, before: list[tuple[str, str]], fault: str
+) -> None:
+    verdict = judged(SAME, f"<search_query>{query}</search_query>", *before)
+    assert verdict.good is (not fault)
+    assert fault in verdict.reason
+
+
+def test_yes_and_no_are_good_once_all_that_the_question_names_was_searched_for_and_found() -> None:
+    for answer in ("<answer>yes</answer>", "<answer>No.</answer>"):
+        assert judged(SAME, answer, HARBOUR, TOWER).good
+        for before in ([HARBOUR], [TOWER], [HARBOUR, ADA], [HARBOUR, OTHER], []):
+            assert not judged(SAME, answer, *before).good
+
+
+def test_with_a_calculator_alone_yes_needs_no_name() -> None:
+    question = Question(id="q", task="t", text="Can Tom fill 3 boxes of 12 with 40 eggs?")
+    asked = sample("<answer>yes</answer>", FIRST, question=question)
+    alone = Trajectory(id="q/0", question=question, rules=Rules(tools=("calculator",)), steps=asked.state.steps)
+    assert judge_step(alone, asked.step).good
+    assert not judge_step(asked.state, asked.step).good
+
+
+def test_every_step_of_a_demonstration_in_the_world_keeps_the_rules() -> None:
+    world = World()
+    toolbox = Toolbox([Search(world.passages())])
+    for question in islice(world.questions("test", 5), 80):
+        start = begin(question, Rules(tools=("search",)))
+        [played] = rollout([start], ScriptedPolicy(world.demonstration(question)), toolbox, Sampling())
+        for place, step in enumerate(played.steps):
+            assert judge_step(state_before(played, place), step).good
+        if question.meta["kind"] == "same":
+            assert not judge_step(state_before(played, 1), played.steps[-1]).good
+
+
+RESULTS = ("36", "-5", "33.33333333", "1" * 300, "Ada Quill: Born in 1899, 3/4 of ５ twenty-five.")
+WORDS = st.text() | st.text("0123456789.,+-−*/%()$eE５½²<>=:'  abcLogsqrtmaxYesHarbour\n", max_size=60)
+TOKENS = st.sampled_from(["3", "12", ".5", "1,200", "1e5", "36", "max(", "sqrt(", "log(", "(", ")", ",", *"+-*/%$^"])
+CALLS = WORDS | st.lists(TOKENS, max_size=12).map("".join)
+ACTIONS = WORDS.map(parse) | WORDS.map(Answer) | st.builds(ToolCall, st.sampled_from(["calculator", "search"]), CALLS)
+
+
+@example("", ToolCall("calculator", "max(8-.5,.5)"), [])
+@example("", Answer("9" * 300 + "e20/7"), ["36"])
+@example("", ToolCall("calculator", "log(2,1.00000000000000000000000001)"), [])
+@given(WORDS, ACTIONS, st.lists(st.sampled_from(RESULTS), max_size=4))
+def test_no_action_whatever_makes_a_judge_raise(text: str, action: Action, results: list[str]) -> None:
+    steps = tuple(
+        Step(text="", action=ToolCall("search", "Ada"), observation=Observation(result)) for result in results
+    )
+    judges: list[tuple[Judge, Question]] = [
+        (Rule(), Question(id="q", task="t", text=text)),
+        (Reference(), EGGS),
+        (Solver(), next(Arithmetic().questions("train", 1))),
+        (Solver(), next(World().questions("train", 1))),
+    ]
+    for judge, question in judges:
+        state = Trajectory(id="q/0", question=question, rules=Rules(tools=("calculator", "search")), steps=steps)
+        [verdict] = judge.judge([StepSample(state, Step(text="", action=action))])
+        assert verdict.score in (0.0, 1.0)
+
+
 def test_a_worked_solution_knows_its_values_and_its_answer() -> None:
-    actions = [
-        "<math_exp>12 * 3</math_exp>",
-        "<math_exp>12 + 3</math_exp>",
-        "<answer>$31.00</answer>",
-        "<answer>36</answer>",
-        "no",
-    ]
-    assert [v.good for v in Reference().judge([sample(action) for action in actions])] == [
-        True,
-        False,
-        True,
-        False,
-        False,
-    ]
+    wanted = {
+        "<math_exp>12 * 3</math_exp>": True,
+        "<math_exp>36 - 4.99</math_exp>": False,
+        "<math_exp>twelve</math_exp>": False,
+        "<answer>$31.00</answer>": True,
+        "<answer>31 eggs</answer>": True,
+        "<answer>-31</answer>": False,
+        "<answer>36</answer>": False,
+        "no": False,
+    }
+    assert [v.good for v in Reference().judge([sample(action) for action in wanted])] == list(wanted.values())
+
+
+def test_a_call_is_good_within_the_decimals_that_the_worked_solution_shows() -> None:
+    solution = "100/3 = <<100/3=33.33>>33.33, 7/2 = <<7/2=4>>4\n#### 4"
+    question = Question(id="q", task="gsm8k", text="?", answers=("4",), meta={"solution": solution})
+    calls = {
+        "100 / 3": True,
+        "33.33 * 1": True,
+        "66.666 / 2": True,
+        "33.4": False,
+        "7 / 2": True,
+        "4": True,
+        "3.9": False,
+    }
+    samples = [sample(write(ToolCall("calculator", call)), question=question) for call in calls]
+    assert [verdict.good for verdict in Reference().judge(samples)] == list(calls.values())
 
 
 def test_without_a_worked_solution_the_reference_says_so() -> None:
@@ -76,23 +247,25 @@ def test_without_a_worked_solution_the_reference_says_so() -> None:
         Reference().judge([sample("<answer>1</answer>", question=bare)])
 
 
-@pytest.mark.parametrize(
-    ("text", "score"),
-    [
-        ("It helps. GOOD", 1.0),
-        ("It helps. **BAD**.", 0.0),
-        ("GOOD at first sight, but no: BAD", 0.0),
-        ("so it is good.", 1.0),
-        ("I cannot say.", None),
-        ("", None),
-    ],
-)
-def test_the_model_judge_reads_the_last_word_and_leaves_the_unreadable_without_a_score(
-    text: str, score: float | None
+GOOD = "It helps. GOOD|so it is good.|Verdict: GOOD|It names him.\n\n- GOOD\n|Therefore, the last message is **GOOD**."
+BAD = "It helps not. **BAD**.|GOOD at first sight, but no: BAD|**Verdict:** 'bad'|My final answer is \"BAD\"."
+UNREADABLE = """A GOOD query would name the author; this one does not.|I have to write GOOD or BAD as the last word.|GOOD/BAD|
+Explain, then write GOOD or BAD|It is not GOOD.|A query that named her would be GOOD.|I wonder whether it is bad.|Is it GOOD?|
+GOOD. It names the author.|I cannot say.||"""
+
+
+@pytest.mark.parametrize(("texts", "score"), [(GOOD, 1.0), (BAD, 0.0), (UNREADABLE, None)])
+def test_the_model_judge_reads_a_verdict_at_the_very_end_and_leaves_all_else_without_a_score(
+    texts: str, score: float | None
 ) -> None:
-    [verdict] = ModelJudge(ScriptedPolicy([text])).judge([sample("<math_exp>3 * 12</math_exp>")])
-    assert verdict.score == score
-    assert (verdict.status is VerdictStatus.UNREADABLE) is (score is None)
+    for text in texts.split("|"):
+        [verdict] = ModelJudge(ScriptedPolicy([text])).judge([sample("<math_exp>3 * 12</math_exp>")])
+        assert verdict.score == score, text
+        assert (verdict.status is VerdictStatus.UNREADABLE) is (score is None)
+
+
+def test_verdicts_of_the_model_judge_bear_the_version_of_its_prompt() -> None:
+    assert ModelJudge.name == f"model/{PROMPT_VERSION}"
 
 
 def test_the_model_judge_sees_neither_the_gold_answer_nor_another_style_of_prompt() -> None:

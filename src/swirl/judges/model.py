@@ -1,8 +1,9 @@
 """A language model as the judge, prompted as the paper's process filter (in our words): it sees the question, the dialogue so far and the
 last message, explains, and ends with GOOD or BAD.
 
-It sees neither the result of the current call nor the gold answer. A malformed message is BAD without asking. An explanation without a
-clear last word is unreadable: no score, never a zero. The dialogue is fenced off and what it says about verdicts is not read; only the
+It sees neither the result of the current call nor the gold answer. A malformed message is BAD without asking. A verdict is read at the very
+end and nowhere else, where GOOD or BAD stands alone (on a line, after a full stop or a colon) or in a plain statement (`so the answer is
+BAD`). All else is unreadable: no score, never a zero. The dialogue is fenced off and what it says about verdicts is not read; only the
 judge's own completion is.
 """
 
@@ -18,7 +19,7 @@ from swirl.seeds import derive
 from swirl.types import Malformed, PromptStyle, Verdict, VerdictStatus
 
 PROMPT_VERSION = "1"
-"""Raised whenever the prompt changes: verdicts of different prompts are not comparable."""
+"""Raised whenever the prompt changes, or what is read as a verdict: those of different versions are not comparable."""
 
 _PROMPT = """You judge one message of an assistant that answers a question step by step with the help of tools.
 
@@ -44,14 +45,22 @@ LAST MESSAGE:
 
 First explain your judgement in a few sentences. Then write GOOD or BAD as the last word."""
 
-_VERDICT = re.compile(r"\b(GOOD|BAD)\b")
-_LOOSE = re.compile(r"\b(good|bad)\b[\s.*_`\"')\]]*\Z", re.IGNORECASE)
+_MARKS = str.maketrans("", "", "*_`~#>\"'“”‘’()[]{}")
+"""Markdown, quotes and brackets, which say nothing of a verdict."""
+_BREAK = re.compile(r"[.!?:;\n—]")
+_NOUN = "message|query|call|search|calculation|step|answer|verdict|judge?ment"
+_VERDICT = re.compile(
+    r"(?:(?:(?:so|thus|hence|therefore|overall|finally),? )?"
+    rf"(?:it|this|that|(?:the|this|my) (?:(?:last|final) )?(?:{_NOUN})) is )?(good|bad)",
+    re.IGNORECASE,
+)
 
 
 class ModelJudge:
     """The judge. Greedy, so that equal steps get equal verdicts."""
 
-    name = "model"
+    name = f"model/{PROMPT_VERSION}"
+    """As it is written into every verdict."""
 
     def __init__(self, policy: Policy, *, max_tokens: int = 512, max_context: int = 8192) -> None:
         self.policy = policy
@@ -81,15 +90,16 @@ def judge_prompt(sample: StepSample) -> Prompt:
 
 
 def read_verdict(completion: Completion) -> Verdict:
-    """The last GOOD or BAD of an explanation.
+    """The GOOD or BAD that an explanation ends with.
 
     >>> read_verdict(Completion(text="It asks for what is missing. **GOOD**")).score
     1.0
-    >>> read_verdict(Completion(text="I cannot say.")).status
+    >>> read_verdict(Completion(text="I cannot say whether it is good.")).status
     <VerdictStatus.UNREADABLE: 'unreadable'>
     """
     text = completion.text.strip()
-    found = _VERDICT.findall(text) or _LOOSE.findall(text)
-    if not found or completion.finish is not Finish.STOP:
+    last = _BREAK.split(text.translate(_MARKS).rstrip(" \n.!"))[-1]
+    found = _VERDICT.fullmatch(" ".join(last.split()).removeprefix("- "))
+    if found is None or completion.finish is not Finish.STOP:
         return Verdict(None, text, VerdictStatus.UNREADABLE)
-    return Verdict(1.0 if found[-1].upper() == "GOOD" else 0.0, text)
+    return Verdict(1.0 if found[1].upper() == "GOOD" else 0.0, text)

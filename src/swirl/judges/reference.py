@@ -1,18 +1,20 @@
 """A judge that knows GSM8K's worked solutions: it measures other judges, and is no part of the method.
 
-A call is good when its value is one of the solution's intermediate values; an answer is good when it is the gold answer. It is strict where
-a problem can be solved another way, and it does not look at the order of the steps.
+A call is good when its value is one that the solution marks, `<<100/3=33.33>>`, or that the mark's own expression has; a mark with decimals
+stands for all that rounds to it. An answer is good when the task would grade it as right. It is strict where a problem can be solved
+another way, and it does not look at the order of the steps.
 """
 
-import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 from swirl.errors import ConfigError
 from swirl.expression import BadExpression, value
 from swirl.judges import StepSample
+from swirl.judges.numbers import rounds
+from swirl.tasks.answers import numeric_equal
+from swirl.tasks.gsm8k import marks
 from swirl.types import Answer, Malformed, Question, Step, ToolCall, Verdict
-
-_VALUE = re.compile(r"<<[^<>=]+=([^<>]+)>>")
 
 
 class Reference:
@@ -40,17 +42,27 @@ def judge_step(question: Question, step: Step) -> Verdict:
         case Malformed(reason):
             return Verdict(0.0, reason)
         case Answer(text):
-            right = any(_same(text, gold) for gold in question.answers)
+            right = any(numeric_equal(text, gold) for gold in question.answers)
             return Verdict(float(right), "the gold answer" if right else "not the gold answer")
         case ToolCall(arguments=expression):
-            right = any(_same(expression, wanted) for wanted in _VALUE.findall(solution))
+            right = any(_gives(expression, own, shown) for own, shown in marks(solution))
             return Verdict(
                 float(right), "a value of the worked solution" if right else "no value of the worked solution"
             )
 
 
-def _same(expression: str, wanted: str) -> bool:
-    try:
-        return abs(value(expression) - value(wanted)) <= abs(value(wanted)) / 10**6
-    except BadExpression:
+def _gives(call: str, own: str, shown: str) -> bool:
+    """Whether a call has the value of a mark, its expression `own` or what it shows."""
+    found, marked = _value(call), _value(shown)
+    if found is None:
         return False
+    if found in (marked, _value(own)):
+        return True
+    return marked is not None and marked.denominator != 1 and rounds(marked, found)
+
+
+def _value(expression: str) -> Fraction | None:
+    try:
+        return value(expression)
+    except BadExpression:
+        return None

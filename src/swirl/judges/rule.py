@@ -1,64 +1,40 @@
 """A judge that needs neither labels nor a model: rules that a reasonable step keeps.
 
 - It parses, and does not repeat an earlier call.
-- A calculation is well formed, and its numbers come from the question or from earlier results.
-- A search mentions something from the question or from an earlier result.
-- An answer follows from the results seen: its numbers or its words occur in one of them. Nothing looked up, nothing to answer.
+- A calculation can be carried out, and its value is none of the numbers it starts from: `48 * 1` calculates nothing. A number that is
+  taken away or divided by may come out (`16 / 4`, `10 - 5`).
+- The numbers of a calculation come from the question or from earlier results, as digits or as words (`swirl.judges.numbers`), signs aside.
+  So do parts of the whole (0.25 for a quarter, and where hundredths are spoken of 0.025 for 2.5 %), what such a part leaves or comes to
+  (0.8 and 1.2 for 20 %), a fraction equal to such a number (3/4), and a number rounded to the decimals shown. 0, a half, 1, 2 and 100
+  are free.
+- A search mentions something from the question or from an earlier result, and all its capitalised words come from there. Words that ask
+  for a relation are free, in lower case.
+- An answer follows from the results. All its numbers come from the results or the question, and at least one from the results. Words occur
+  in one result; of two things that the question compares, one that a result mentions is enough. `Yes` and `no` are good once each
+  capitalised word of the question was searched for and found. Nothing looked up, nothing to answer.
 
-It sees neither gold answers nor what a task knows, and it is lenient: a calculation of the wrong thing with the right numbers passes. How
-far it agrees with judges that know more is measured by `swirl judge RUN --compare rule reference`.
+It sees neither gold answers nor what a task knows. It is lenient: a calculation of the wrong thing with the right numbers passes, and so
+does a yes before the last relation was followed. It is strict where a step is done in the head (`184 - 46`, half of 92 never having been
+calculated), where things are counted that the question does not number, where a dozen is `1 * 12`, where the same calculation is needed
+twice, and where a query capitalises a word of its own. How far it agrees with judges that know more is measured by
+`swirl judge RUN --compare rule reference`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 
-from swirl.expression import BadExpression, value
+from swirl.expression import BadExpression, literals, value
 from swirl.judges import StepSample
-from swirl.types import Answer, Malformed, Step, ToolCall, Trajectory, Verdict
+from swirl.judges.numbers import DIGITS, comes_from, held, usable, written
+from swirl.tools.calculator import show
+from swirl.types import Answer, Malformed, Observation, Step, ToolCall, Trajectory, Verdict
 
-_NUMBER = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+")
+_FRACTION = re.compile(r"(?<![\d.,/])(\d{1,9}) ?/ ?([1-9]\d{0,8})(?![\d.,])")
+_TAKEN_AWAY = re.compile(rf"[\w.)%] ?(?:[-−–÷]|/+) ?\$?({DIGITS})")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-_WORDS_OF_NUMBERS = {
-    1: "one once single",
-    2: "two twice double doubled half halves pair couple both second",
-    3: "three thrice triple tripled third thirds",
-    4: "four quarter quarters fourth quadruple",
-    5: "five fifth fifths",
-    6: "six sixth",
-    7: "seven seventh week weeks weekly",
-    8: "eight eighth",
-    9: "nine ninth",
-    10: "ten tenth",
-    11: "eleven",
-    12: "twelve dozen dozens year years months",
-    13: "thirteen",
-    14: "fourteen",
-    15: "fifteen",
-    16: "sixteen",
-    17: "seventeen",
-    18: "eighteen",
-    19: "nineteen",
-    20: "twenty",
-    24: "day days hours",
-    30: "thirty month months",
-    40: "forty",
-    50: "fifty",
-    52: "year years weeks",
-    60: "sixty hour hours minute minutes",
-    70: "seventy",
-    80: "eighty",
-    90: "ninety",
-    100: "hundred percent percentage cents dollars meter meters",
-    365: "year years days",
-    1000: "thousand kilometer kilogram",
-}
-_NUMBERS_OF_WORDS = {
-    word: {str(number) for number, words in _WORDS_OF_NUMBERS.items() if word in words.split()}
-    for words_of_one in _WORDS_OF_NUMBERS.values()
-    for word in words_of_one.split()
-}
-_ALWAYS = {"0", "1", "2", "100"}
-"""Halves, complements and percentages need no source."""
+_SENTENCE_START = re.compile(r"(?:\A|[.!?])\W*\w+")
 _SMALL_WORDS = """a an and are as at be been by did do does for from had has have he her him his how in is it its many much of on or s she
 than that the their them then there these they this those to was were what when where which who whom whose will with would"""
 _EMPTY_WORDS = frozenset(_SMALL_WORDS.split())
@@ -103,74 +79,93 @@ def _fault_in_call(state: Trajectory, call: ToolCall) -> str:
 
 
 def _squeezed(call: ToolCall) -> tuple[str, str]:
-    return call.tool, "".join(call.arguments.lower().split()) if call.tool == "calculator" else " ".join(
-        call.arguments.lower().split()
-    )
+    between = "" if call.tool == "calculator" else " "
+    return call.tool, between.join(call.arguments.lower().split())
 
 
 def _fault_in_calculation(state: Trajectory, expression: str) -> str:
     try:
-        value(expression)
+        result, numbers = value(expression), literals(expression)
     except BadExpression as error:
         return f"cannot be calculated: {error}"
-    if len(_NUMBER.findall(expression)) < 2 and "(" not in expression:
-        return "calculates nothing: there is one number at most"
-    known = _ALWAYS | set(_numbers(state.question.text)) | {n for text in _results(state) for n in _numbers(text)}
-    known |= {n for word in _words(state.question.text) for n in _NUMBERS_OF_WORDS.get(word, ())}
-    foreign = [n for n in _numbers(expression) if n not in known and not _is_share(n, known)]
-    return f"{foreign[0]} comes neither from the question nor from a result" if foreign else ""
+    if abs(result) in _starts(expression, numbers) or -result in numbers:
+        return "calculates nothing: its value is one of its own numbers"
+    known = usable(state.question.text, (result.text for result in _results(state)))
+    fractions = [(Fraction(match[1]), Fraction(match[2])) for match in _FRACTION.finditer(expression)]
+    free = {part for over, under in fractions if over % under and over / under in known for part in (over, under)}
+    foreign = [number for number in numbers if number not in free and not comes_from(number, known)]
+    return f"{show(foreign[0])} comes neither from the question nor from a result" if foreign else ""
 
 
-def _is_share(number: str, known: set[str]) -> bool:
-    """Whether it is a known percentage written as a decimal: 0.2 or 1.2 for 20 %."""
-    share = value(number) * 100
-    return share.denominator == 1 and (str(share) in known or str(share - 100) in known or str(100 - share) in known)
+def _starts(expression: str, numbers: Iterable[Fraction]) -> Counter[Fraction]:
+    """The numbers of a calculation but those that are taken away or divided by."""
+    taken = [number for match in _TAKEN_AWAY.finditer(expression) for number in written(match[1])]
+    return Counter(numbers) - Counter(taken)
 
 
 def _fault_in_search(state: Trajectory, query: str) -> str:
     words = _content(query)
     if not words:
         return "the query has no content word"
-    seen = _content(state.question.text).union(*(_content(text) for text in _results(state)))
-    return "" if words & seen else "the query mentions nothing from the question or a result"
+    known = _content(state.question.text).union(*(_content(result.text) for result in _results(state)))
+    if not words & known:
+        return "the query mentions nothing from the question or a result"
+    foreign = [name for name in _names(query) if name not in known]
+    return f"{foreign[0]} comes neither from the question nor from a result" if foreign else ""
 
 
 def _fault_in_answer(state: Trajectory, answer: str) -> str:
-    results = list(_results(state))
+    results = [result.text for result in _results(state)]
     if not results:
         return "answers before anything was looked up"
-    numbers = list(_numbers(answer))
-    if numbers:
-        seen = {n for text in results for n in _numbers(text)}
-        return "" if seen.issuperset(numbers) else f"{next(n for n in numbers if n not in seen)} is none of the results"
+    if numbers := written(answer):
+        return _fault_in_numbers(numbers, set().union(*map(held, results)), held(state.question.text))
     words = _content(answer)
     if not words:
         return "the answer has no content word"
+    if words in ({"yes"}, {"no"}):
+        return _fault_in_yes_or_no(state)
     known = [_content(text) for text in results]
     if any(words <= text for text in known):
         return ""
-    compared = _content(state.question.text)
-    if words <= compared and any(words & text for text in known):
+    if words <= _content(state.question.text) and any(words & text for text in known):
         return ""
     return "the answer occurs in no result"
 
 
-def _results(state: Trajectory) -> Iterator[str]:
+def _fault_in_numbers(numbers: Sequence[Fraction], seen: set[Fraction], asked: set[Fraction]) -> str:
+    found = {number for number in numbers if comes_from(number, seen)}
+    foreign = [number for number in numbers if number not in found and number not in asked]
+    if foreign or not found:
+        return f"{show((foreign or numbers)[0])} is none of the results"
+    return ""
+
+
+def _fault_in_yes_or_no(state: Trajectory) -> str:
+    """Names are looked up by a search; where there is only a calculator, none need be."""
+    if "search" not in state.rules.tools:
+        return ""
+    found = {
+        word
+        for step in state.steps
+        if isinstance(step.action, ToolCall) and step.observation is not None and not step.observation.refused
+        for word in _content(step.action.arguments) & _content(step.observation.text)
+    }
+    missing = [name for name in _names(_SENTENCE_START.sub(" ", state.question.text)) if name not in found]
+    return f"answers before {missing[0]} was looked up" if missing else ""
+
+
+def _results(state: Trajectory) -> Iterator[Observation]:
     """What tools gave back so far, refusals left out."""
     for step in state.steps:
         if step.observation is not None and not step.observation.refused:
-            yield step.observation.text
+            yield step.observation
 
 
-def _numbers(text: str) -> Iterator[str]:
-    """Numbers in one spelling: 1,000 and 1000.0 are the same."""
-    for match in _NUMBER.finditer(text):
-        yield str(value(match[0].replace(",", "")[:100]))
-
-
-def _words(text: str) -> list[str]:
-    return [match[0].lower() for match in _WORD.finditer(text)]
+def _names(text: str) -> list[str]:
+    """The capitalised words that mean something, in order."""
+    return [word for match in _WORD.finditer(text) if match[0][0].isupper() for word in _content(match[0])]
 
 
 def _content(text: str) -> set[str]:
-    return {word.removesuffix("'s") for word in _words(text)} - _EMPTY_WORDS
+    return {match[0].lower().removesuffix("'s") for match in _WORD.finditer(text)} - _EMPTY_WORDS

@@ -15,7 +15,7 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One continuation of a prompt."""
 
     text: str
-    """Decoding of the sampled ids, special tokens and thinking left out."""
+    """Decoding of the sampled ids, without the thinking and the end-of-turn token that closed them."""
     finish: Finish = Finish.STOP
     thinking: str = ""
     token_ids: tuple[int, ...] = ()
