@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -31,7 +32,7 @@ Settings = Annotated[RunConfig, tyro.conf.arg(name="")]
 
 @dataclass(frozen=True, kw_only=True)
 class RunCommand:
-    """Run a whole recipe: warm start, generate, judge, filter, evaluate, train, evaluate again, report.
+    """Run a whole recipe: warm start, generate, judge, filter, train, evaluate before and after, report.
 
     Killed or stopped, the same command goes on where it was. A recipe with a [study] runs all its arms and seeds.
 
@@ -152,14 +153,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help", "help"):
-        _overview()
-        return 0
     try:
-        return _dispatch(words[0], words[1:])
+        _dispatch(words[0] if words else "help", words[1:])
+        sys.stdout.flush()
+        return 0
     except SwirlError as error:
         say(f"error: {error}")
         return 2
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return 2
@@ -168,26 +171,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _dispatch(name: str, words: Sequence[str]) -> int:
+def _dispatch(name: str, words: Sequence[str]) -> None:
+    if name in ("-h", "--help", "help"):
+        return _overview()
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(f"unknown command {name!r}: {hint}`swirl --help` lists them all")
     COMMANDS[name](name, words)
-    return 0
 
 
 def _overview() -> None:
     """`swirl --help`."""
-    lines = [
-        "swirl: step-wise reinforcement learning for tool-using language models",
-        "",
-        "usage: swirl COMMAND [--help]",
-        "",
-    ]
-    lines += [f"  {name:<11} {(kind.__doc__ or '').splitlines()[0]}" for name, kind in _KINDS.items()]
-    lines += ["", "First: swirl demo. Then your own: swirl recipes copy gsm8k, edit it, swirl run gsm8k.toml"]
-    print("\n".join(lines))
+    print("swirl: step-wise reinforcement learning for tool-using language models\n\nusage: swirl COMMAND [--help]\n")
+    for name, kind in _KINDS.items():
+        print(f"  {name:<11} {(kind.__doc__ or '').splitlines()[0]}")
+    print("\nFirst: swirl demo. Then your own: swirl recipes copy gsm8k, edit it, swirl run gsm8k.toml")
 
 
 def _parse(name: str, words: Sequence[str], default: T) -> T:
@@ -195,7 +194,7 @@ def _parse(name: str, words: Sequence[str], default: T) -> T:
     kind = type(default)
     flags = (tyro.conf.EnumChoicesFromValues,)
     return tyro.cli(
-        kind, args=list(words), default=default, prog=f"swirl {name}", config=flags, description=kind.__doc__
+        kind, args=list(words), default=default, prog=f"swirl {name}", config=flags, description=getdoc(kind)
     )
 
 
