@@ -181,8 +181,7 @@ def test_bad_input_is_named(
     assert "Traceback" not in said
 
 
-@pytest.mark.slow
-def test_the_outcome_rule_needs_gold_answers(
+def test_the_outcome_rule_needs_gold_answers_and_says_so_before_anything_is_sampled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -191,7 +190,7 @@ def test_the_outcome_rule_needs_gold_answers(
     status, said = answer(capsys, small(Path("out"), *words))
     assert status == 2
     assert 'filter.rule = "outcome" compares with gold answers, but question' in said
-    assert Path("out/trajectories.jsonl").stat().st_size > 0
+    assert not Path("out/trajectories.jsonl").exists()
 
 
 @pytest.mark.slow
