@@ -112,8 +112,7 @@ def _breaks_off(rng: random.Random, turns: list[Turn], content: str) -> bool:
 
 
 def _multi_hop(rng: random.Random, world: Facts) -> Dialogue:
-    while not (drawn := draw_question(world, rng)).belongs_to("train"):
-        pass
+    drawn = draw_question(world, rng, "train")
     turns: list[Turn] = []
     ends: list[tuple[str, str]] = []
     for chain in drawn.chains:

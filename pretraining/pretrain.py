@@ -1,6 +1,6 @@
 """Make the bundled policy from nothing: `python pretraining/pretrain.py OUT [--steps N] [--seed S]`, about ten minutes on two cores.
 
-A Llama of 360 thousand weights learns imperfect demonstrations (`habits`): actions count fully in the loss, observations a little (their
+A Llama of 390 thousand weights learns imperfect demonstrations (`habits`): actions count fully in the loss, observations a little (their
 echoed query teaches copying), the question hardly. Muon updates the matrices, AdamW the rest.
 """
 
@@ -22,7 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from swirl.engine.chat import ChatFormat, chat_format
 
 ACTION, OBSERVATION, PROMPT = 1.0, 0.3, 0.1
-BATCH = 64
+BATCH = 16
 LENGTH = 448
 """Longer dialogues are left out."""
 
@@ -77,7 +77,7 @@ def make_model(vocabulary: int, end: int) -> LlamaForCausalLM:
 def optimisers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    return [Muon(matrices, lr=0.02), torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95))]
+    return [Muon(matrices, lr=0.003), torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95))]
 
 
 def pretrain(model: LlamaForCausalLM, data: Iterator[tuple[Tensor, Tensor]], steps: int) -> None:
@@ -97,14 +97,14 @@ def pretrain(model: LlamaForCausalLM, data: Iterator[tuple[Tensor, Tensor]], ste
         for thing in (*optimisers_, *schedules):
             thing.step()
         model.zero_grad()
-        if step % 50 == 0:
+        if step % 100 == 0:
             print(f"step {step}/{steps}, loss {loss.item():.4f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The bundled policy's tokenizer: a closed vocabulary of whole words, single digits, and each tag as one token.
+"""The bundled policy's tokenizer: a closed vocabulary of whole words, whole names, single digits, and each tag as one token.
 
 A word carries the space before it, and a space after an opening tag is nothing: `<math_exp>12 + 7` and `<math_exp> 12 + 7` are the same
 tokens, so that a number looks alike wherever it stands.
@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from swirl.tasks.facts import SIZES, names_of
+
 USER, ASSISTANT, END, UNKNOWN = "<|user|>", "<|assistant|>", "<|end|>", "<unk>"
 OPENING_TAGS = ("<math_exp>", "<search_query>", "<answer>")
 TEMPLATE = (
@@ -18,7 +20,8 @@ TEMPLATE = (
     + ASSISTANT
     + "{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
 )
-_PIECE = r"▁?(?:</?(?:math_exp|search_query|answer)>|->|[A-Za-z]+|[^A-Za-z▁])"
+_NAMES = [name.replace(" ", "▁") for kind in SIZES for name in names_of(kind)]
+_PIECE = rf"▁?(?:</?(?:math_exp|search_query|answer)>|->|{'|'.join(_NAMES)}|[A-Za-z]+|[^A-Za-z▁])"
 
 
 def _backend(vocabulary: dict[str, int]) -> Tokenizer:
@@ -34,9 +37,9 @@ def _backend(vocabulary: dict[str, int]) -> Tokenizer:
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer that knows every piece of the texts, in sorted order, and all digits."""
+    """A tokenizer that knows every piece of the texts, in sorted order, and all digits and names."""
     splitter = _backend({UNKNOWN: 0})
-    pieces = {f"{space}{digit}" for space in ("", "▁") for digit in range(10)}
+    pieces = {f"{space}{piece}" for space in ("", "▁") for piece in range(10)} | {f"▁{name}" for name in _NAMES}
     for text in texts:
         normal = splitter.normalizer.normalize_str(text)
         pieces.update(piece for piece, _ in splitter.pre_tokenizer.pre_tokenize_str(normal))

@@ -1,5 +1,6 @@
 """Multi-hop questions: every needed passage can be found, and train and test share no chain of entities."""
 
+from collections import Counter
 from itertools import islice
 
 import pytest
@@ -23,18 +24,15 @@ def draw(split: Split, seed: int, count: int = 200) -> list[Question]:
 
 
 def chains(question: Question) -> set[tuple[str, ...]]:
-    """Entities in a row: each chain's triples, and the ends that a comparison sets side by side."""
-    found: set[tuple[str, ...]] = set()
-    starts = []
-    chain: list[str] = []
+    """Entities in a row: each whole chain and its triples, and the ends that a comparison sets side by side."""
+    whole: list[list[str]] = []
     for fact in question.meta["facts"]:
-        if not chain or chain[-1] != fact["entity"]:
-            chain = [fact["entity"]]
-            starts.append(fact["entity"])
-        chain.append(fact["value"])
-        if len(chain) > 2:
-            found.add(tuple(chain[-3:]))
-    return found | ({tuple(sorted(starts))} if len(starts) > 1 else set())
+        if not whole or whole[-1][-1] != fact["entity"]:
+            whole.append([fact["entity"]])
+        whole[-1].append(fact["value"])
+    triples = {tuple(chain[i : i + 3]) for chain in whole for i in range(len(chain) - 2)}
+    starts = tuple(sorted(chain[0] for chain in whole))
+    return triples | {tuple(chain) for chain in whole} | ({starts} if len(starts) > 1 else set())
 
 
 def test_train_and_test_share_no_entity_chain() -> None:
@@ -43,6 +41,16 @@ def test_train_and_test_share_no_entity_chain() -> None:
     assert train
     assert test
     assert not train & test
+
+
+def test_train_and_test_have_the_same_mix_of_kinds_and_lengths() -> None:
+    mixes = []
+    for split in ("train", "test"):
+        kinds = Counter((q.meta["kind"], len(q.meta["facts"])) for q in draw(split, 3, 600))
+        mixes.append({shape: kinds[shape] / 600 for shape in kinds})
+    assert {kind for kind, _ in mixes[0]} == {"bridge", "earlier", "same"}
+    for shape in mixes[0].keys() | mixes[1].keys():
+        assert abs(mixes[0].get(shape, 0) - mixes[1].get(shape, 0)) < 0.08
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

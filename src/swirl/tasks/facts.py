@@ -12,10 +12,7 @@ from swirl.seeds import derive
 from swirl.tasks.names import MEN, WOMEN
 from swirl.types import Passage
 
-FAMILIES = (
-    *("Quill", "Fenn", "Dorr", "Marsh", "Holm", "Brandt", "Sorel", "Vance", "Pike", "Lund", "Keller", "Rosen"),
-    *("Thorne", "Weiss", "Calder", "Novak", "Abbot", "Finch", "Grimm", "Sato", "Moreau", "Silva", "Varga", "Young"),
-)
+FAMILIES = ("Quill", "Fenn", "Dorr", "Marsh", "Holm", "Brandt", "Sorel", "Vance", "Pike", "Lund", "Keller", "Rosen")
 PLACES = ("Port", "Saint", "Upper", "Lower"), ("Lumen", "Aldra", "Corvo", "Elba", "Garda", "Mira", "Norden", "Tarn")
 WORKS = (
     ("Silver", "Quiet", "Broken", "Golden", "Hidden", "Winter", "Last", "Crimson"),
@@ -23,7 +20,8 @@ WORKS = (
 )
 ORGANISATIONS = ("Amber", "Cedar", "Falcon", "Granite", "Indigo", "Meridian"), ("Guild", "Press", "Society", "Works")
 
-NUM_PEOPLE, NUM_WORKS = 96, 48
+SIZES = {"person": 96, "place": 32, "work": 48, "organisation": 24}
+"""Kind of entity -> how many a world has."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +92,26 @@ class Facts:
         return " ".join(relations[relation].fact.format(value) for relation, value in self.values[name].items())
 
 
+def names_of(kind: str) -> list[str]:
+    """Every name that an entity of a kind may have.
+
+    >>> len(names_of("person")), names_of("work")[0]
+    (288, 'The Silver Harbour')
+    """
+    match kind:
+        case "person":
+            return [f"{given} {family}" for given in WOMEN + MEN for family in FAMILIES]
+        case "work":
+            return [f"The {first} {second}" for first in WORKS[0] for second in WORKS[1]]
+    firsts, seconds = PLACES if kind == "place" else ORGANISATIONS
+    return [f"{first} {second}" for first in firsts for second in seconds]
+
+
 @cache
 def make_world(seed: int = 0) -> Facts:
     """The world of a seed; names are the same handful of words in every world, who is what differs."""
     rng = random.Random(derive(seed, "world"))
-    names = {
-        "person": rng.sample([f"{given} {family}" for given in WOMEN + MEN for family in FAMILIES], NUM_PEOPLE),
-        "place": [f"{first} {second}" for first in PLACES[0] for second in PLACES[1]],
-        "work": rng.sample([f"The {first} {second}" for first in WORKS[0] for second in WORKS[1]], NUM_WORKS),
-        "organisation": [f"{first} {second}" for first in ORGANISATIONS[0] for second in ORGANISATIONS[1]],
-    }
+    names = {kind: rng.sample(names_of(kind), SIZES[kind]) for kind in SIZES}
     kinds = {name: kind for kind, members in names.items() for name in members}
     values: dict[str, dict[str, str]] = {}
     for name, kind in kinds.items():

@@ -2,14 +2,15 @@
 
 A *bridge* question follows 2 to 4 relations from an entity it names ("Where is the seat of the publisher of The Silver Harbour?"); a
 *comparison* follows a chain from each of two entities and compares what it finds. Most of the corpus is beside the point of any question.
-Train and test share no entity chain, nor any three consecutive entities of one.
+Train and test share no entity chain, nor any three consecutive entities of one, and have the same mix of kinds.
 
 The task's questions are about world 0. Not here: the corpus (`swirl.tasks.facts`), who judges a step (`swirl.judges.solver`).
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from swirl.protocol import write
@@ -79,8 +80,8 @@ class World:
         for place in count():
             rng = random.Random(derive(seed or 0, "world", split, place))
             while True:
-                drawn = draw(self.facts, rng)
-                if drawn.text not in seen and drawn.belongs_to(split):
+                drawn = draw(self.facts, rng, split)
+                if drawn.text not in seen:
                     break
             seen.add(drawn.text)
             yield self._question(drawn, f"world-{split}-{seed or 0}-{place:05}")
@@ -117,24 +118,34 @@ class Drawn:
     answer: str
 
     def belongs_to(self, split: Split) -> bool:
-        """Whether every three consecutive entities, and the two ends of a comparison, are of that side."""
-        keys = [chain.entities[i : i + 3] for chain in self.chains for i in range(len(chain.entities) - 2)]
+        """Whether every three consecutive entities (or the two of a shorter chain), and the two ends of a comparison, are of that side."""
+        keys = [chain.entities[i : i + 3] for chain in self.chains for i in range(max(1, len(chain.entities) - 2))]
         if len(self.chains) > 1:
             keys.append(tuple(sorted(chain.entities[0] for chain in self.chains)))
         return all(split_of("chain", *key) == split for key in keys)
 
 
-def draw(world: Facts, rng: random.Random) -> Drawn:
-    """A random question of either side: three in five are bridges."""
+def draw(world: Facts, rng: random.Random, split: Split) -> Drawn:
+    """A random question of a side. What kind it is comes before which side it is of, so that both sides have the same mix."""
+    make = _kind(rng)
     while True:
-        drawn = _bridge(world, rng) if rng.random() < 0.6 else _comparison(world, rng)
+        drawn = make(world, rng)
         visited = [entity for chain in drawn.chains for entity in dict.fromkeys(chain.entities[:-1])]
-        if len(set(visited)) == len(visited) == sum(len(chain.hops) for chain in drawn.chains):
+        if len(set(visited)) == len(visited) == sum(len(chain.hops) for chain in drawn.chains) and drawn.belongs_to(
+            split
+        ):
             return drawn
 
 
-def _bridge(world: Facts, rng: random.Random) -> Drawn:
-    chain = _chain(world, rng, rng.choice(list(world.kinds)), rng.randint(2, 4))
+def _kind(rng: random.Random) -> Callable[[Facts, random.Random], Drawn]:
+    """Three in five questions are bridges, the others compare."""
+    if rng.random() < 0.6:
+        return partial(_bridge, length=rng.randint(2, 4))
+    return _earlier if rng.random() < 0.6 else _same_place
+
+
+def _bridge(world: Facts, rng: random.Random, length: int) -> Drawn:
+    chain = _chain(world, rng, rng.choice(list(world.kinds)), length)
     text = rng.choice(OPENINGS[chain.kind]).format(chain.phrase)
     return Drawn("bridge", (chain,), text, chain.hops[-1].value)
 
@@ -153,10 +164,6 @@ def _chain(world: Facts, rng: random.Random, start: str, length: int, last: str 
         hops.append(Hop(name, relation, world.values[name][relation]))
         phrase, name, kind = told.phrases[wording[-1]].format(phrase), world.values[name][relation], told.target
     return Chain(tuple(hops), kind, phrase, tuple(wording))
-
-
-def _comparison(world: Facts, rng: random.Random) -> Drawn:
-    return _earlier(world, rng) if rng.random() < 0.6 else _same_place(world, rng)
 
 
 def _earlier(world: Facts, rng: random.Random) -> Drawn:
