@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,19 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
     [
         (["dmeo"], "unknown command 'dmeo': did you mean 'demo'?"),
         (["run", "gsmk8"], "did you mean 'gsm8k'?"),
-        (["run"], "expected a recipe: swirl run RECIPE"),
+        (["run"], "expected `swirl run RECIPE [OPTIONS]`, found nothing in place of RECIPE"),
+        (["run", "--seed", "2", "smoke"], "expected `swirl run RECIPE [OPTIONS]`, found '--seed' in place of RECIPE"),
+        (["train", "--seed", "2", "runs/x"], "expected `swirl train RUN [OPTIONS]`, found '--seed' in place of RUN"),
         (["run", "demo", "--train.update", "3"], "--train.updates INT"),
         (["run", "demo", "--train.updates", "many"], "invalid literal for int() with base 10: 'many'"),
         (["run", "demo", "--filter.rule", "proces"], "Expected one of ('none', 'process', 'outcome', 'both')"),
-        (["judge"], "expected a run folder: swirl judge RUN"),
+        (["judge"], "expected `swirl judge RUN [OPTIONS]`, found nothing in place of RUN"),
+        (["judge", "no/such/run", "--recipe", "smoke"], "Unrecognized options: --recipe"),
         (["judge", "no/such/run"], "expected a run folder at no/such/run, found no run.toml in it"),
-        (["recipes", "copy", "demmo"], "unknown recipe 'demmo': expected one of demo"),
+        (
+            ["recipes", "copy", "demmo"],
+            "unknown recipe 'demmo': expected one of demo, filters, gsm8k, smoke, transfer; did you mean 'demo'?",
+        ),
         (["recipes", "burn"], "expected `swirl recipes list` or `swirl recipes copy NAME`, found 'burn'"),
     ],
 )
@@ -57,6 +64,10 @@ def test_a_mistake_gets_one_sentence(
     assert sentence in said
     assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, ["--version"]) == (0, f"swirl {metadata.version('swirl-rl')}")
 
 
 def test_recipes_are_listed_and_copied(
@@ -133,6 +144,17 @@ def test_the_stages_alone_make_what_the_whole_makes(finished: Path, tmp_path: Pa
         assert main([stage, str(run)]) == 0
     for name in ("trajectories.jsonl", "verdicts.jsonl", "selection.json", "train/metrics.jsonl"):
         assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_nothing_is_removed_for_a_stage_that_is_bound_to_fail(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != "run.lock"}
+    status, said = answer(capsys, ["judge", str(finished), "--judge.name", "reference", "--redo"])
+    assert status == 2
+    assert "the judge `reference` needs worked solutions" in said
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 @pytest.mark.slow

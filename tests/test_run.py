@@ -22,16 +22,27 @@ def test_a_run_folder_keeps_the_resolved_configuration_and_versions(tmp_path: Pa
 
 def test_the_same_command_resumes_and_another_is_refused(tmp_path: Path) -> None:
     config = RunConfig()
-    Run.create(tmp_path, config)
+    run = Run.create(tmp_path, config)
+    run.trajectories.write_text("{}\n")
     assert Run.create(tmp_path, config).config == config
     with pytest.raises(RunFolderError, match=r"other settings \(seed: 1 -> 2\)"):
         Run.create(tmp_path, dataclasses.replace(config, seed=2))
 
 
-def test_a_folder_with_other_files_is_not_taken(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_neither_taken_nor_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(RunFolderError, match="found other files in it"):
         Run.create(tmp_path, RunConfig())
+    with pytest.raises(RunFolderError, match="found other files in it"), locked(tmp_path):
+        pass
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_settings_may_be_corrected_as_long_as_nothing_was_made(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, RunConfig())
+    run.trajectories.touch()
+    corrected = dataclasses.replace(RunConfig(), seed=2)
+    assert Run.create(tmp_path, corrected).config == corrected == Run.open(tmp_path).config
 
 
 def test_a_folder_without_a_run_says_how_to_make_one(tmp_path: Path) -> None:
@@ -66,7 +77,7 @@ def _with_outputs(path: Path) -> Run:
         "summary.json",
     ):
         (path / name).parent.mkdir(exist_ok=True)
-        (path / name).write_text("")
+        (path / name).write_text("{}\n")
     return run
 
 

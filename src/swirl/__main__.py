@@ -1,8 +1,17 @@
-"""`python -m swirl` is `swirl`."""
+"""`swirl`, and `python -m swirl`: the command line, with an answer to Ctrl-C from the first moment on."""
 
 import sys
 
-from swirl.cli import main
+
+def main() -> int:
+    """Run a command; returns its exit status."""
+    try:
+        from swirl.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
 
 if __name__ == "__main__":
     sys.exit(main())

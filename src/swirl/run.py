@@ -109,7 +109,7 @@ class Run:
             run = cls.open(path)
             changes = recipe.differences(run.config, config)
             decisive = [change for change in changes if not change.startswith(("policy.device", "policy.threads"))]
-            if decisive:
+            if decisive and any(run.has(stage) for stage in STAGES):
                 raise RunFolderError(
                     f"{path} holds a run with other settings ({'; '.join(decisive[:3])}{'; ...' if len(decisive) > 3 else ''}); "
                     "choose another --out, delete the folder, or rerun one stage with its own command and --redo"
@@ -118,10 +118,7 @@ class Run:
                 run = cls(path, config)
                 run.write_config()
             return run
-        if path.is_dir() and any(entry.name != "run.lock" for entry in path.iterdir()):
-            raise RunFolderError(
-                f"expected a new, empty or run folder at {path}, found other files in it; choose another --out"
-            )
+        _require_ours(path)
         run = cls(path, config)
         run.write_config()
         return run
@@ -167,8 +164,8 @@ class Run:
             self.write_config()
 
     def has(self, stage: str) -> bool:
-        """Whether a stage has left anything."""
-        return any(True for _ in self._outputs(stage))
+        """Whether a stage has left anything; a file that was opened and never written to is nothing."""
+        return any(path.is_dir() or path.stat().st_size for path in self._outputs(stage))
 
     def _outputs(self, stage: str) -> Iterator[Path]:
         for pattern in _OUTPUTS[stage]:
@@ -220,14 +217,25 @@ class Run:
         return sum(call.seconds for call in read(path, Call)) if path.exists() else 0.0
 
 
+def _require_ours(path: Path) -> None:
+    """Raise where a folder holds anything but a run."""
+    if path.is_dir() and not (path / "run.toml").exists() and any(entry.name != "run.lock" for entry in path.iterdir()):
+        raise RunFolderError(
+            f"expected a new, empty or run folder at {path}, found other files in it; choose another --out"
+        )
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a run folder against other writers; the lock ends with the process, however it ends."""
     try:
+        _require_ours(path)
         path.mkdir(parents=True, exist_ok=True)
         file = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise RunFolderError(f"cannot make a run folder at {path}: {error.strerror}; choose another --out") from error
+        raise RunFolderError(
+            f"cannot write in a run folder at {path}: {error.strerror}; mend its permissions, or choose another"
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -39,9 +39,18 @@ STAGES: Mapping[str, Callable[[Run], object]] = {
 
 def run_all(path: Path, config: RunConfig) -> Run:
     """The whole method in one run folder; goes on where an earlier call was stopped."""
+    check(config, STAGES)
     with locked(path):
         run = Run.create(path, config)
-        check(config)
         for stage in STAGES.values():
             stage(run)
     return run
+
+
+def run_stage(name: str, path: Path, config: RunConfig, *, redo: bool = False) -> None:
+    """One stage over a run folder, which is made where it is not there. Nothing is removed by `redo` for a stage that is bound to fail."""
+    check(config, [name])
+    with locked(path):
+        run = Run.open(path) if (path / "run.toml").exists() else Run.create(path, config)
+        run.reconfigure(name, config, redo)
+        STAGES[name](run)

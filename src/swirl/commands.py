@@ -1,0 +1,145 @@
+"""What each command is told: its flags, and the help that stands beside them. Their settings are the configuration's own dataclasses.
+
+Not here: what a command does (`swirl.cli`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from swirl.judges import JudgeName
+from swirl.recipe import RunConfig
+
+Settings = Annotated[RunConfig, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand:
+    """Run a whole recipe: warm start, generate, judge, filter, train, evaluate before and after, report.
+
+    RECIPE is a TOML file, or the name of a bundled recipe (`swirl recipes` lists them); its settings are the defaults below. Killed or
+    stopped, the same command goes on where it was. A recipe with a [study] runs all its arms and seeds.
+
+    Example: swirl run recipes/gsm8k.toml --policy.model PATH_OR_HUB_ID --out runs/gsm8k
+    """
+
+    config: Settings
+    out: Path = Path("runs/RECIPE")
+    """The run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand:
+    """Show step-wise RL at work on two bundled tasks, from nothing but this package.
+
+    Example: swirl demo --out runs/demo --seed 1
+    """
+
+    config: Settings
+    out: Path = Path("runs/demo")
+    """The run folder; summary.json and report.html end up in it."""
+    test_draw: int = 0
+    """Which draw of held-out questions to evaluate on; another number, other questions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCommand:
+    """One stage of a run."""
+
+    config: Settings
+    redo: bool = False
+    """Remove what this stage and those after it have written, and do it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateCommand(StageCommand):
+    """Write trajectories.jsonl: the policy answers each training question several times, step by step, with its tools.
+
+    Example: swirl generate runs/mine --recipe gsm8k --generate.questions 100
+    """
+
+    recipe: str = ""
+    """The recipe to take settings from, for a new run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStartCommand(StageCommand):
+    """Train on demonstrations first, for a model that does not know the protocol yet.
+
+    Example: swirl warm-start runs/mine --recipe gsm8k --warm-start.questions 1000
+    """
+
+    recipe: str = ""
+    """The recipe to take settings from, for a new run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeCommand(StageCommand):
+    """Write verdicts.jsonl: a verdict on every step, blind to its result and to what came later.
+
+    Example: swirl judge runs/mine --compare rule reference
+    """
+
+    compare: tuple[JudgeName, ...] = ()
+    """Two judges: judge with both and print how far they agree, the second taken as the truth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterCommand(StageCommand):
+    """Write selection.json: which trajectories training sees, and why the rest fell. Nothing is judged again.
+
+    Example: swirl filter runs/mine --filter.rule both --redo
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCommand(StageCommand):
+    """Step-wise RL on the kept trajectories' states (or supervised training, --train.objective sft); resumes from its last checkpoint.
+
+    Example: swirl train runs/mine --train.updates 200
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCommand(StageCommand):
+    """Step-wise inference on held-out questions with the policies before and after training; writes summary.json.
+
+    Example: swirl evaluate runs/mine --evaluate.questions 500 --redo
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand(StageCommand):
+    """Write report.html: one page that needs no network.
+
+    Example: swirl report runs/mine
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipesCommand:
+    """List the bundled recipes, or copy one to the current folder.
+
+    Example: swirl recipes copy gsm8k
+    """
+
+    action: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ACTION")] = "list"
+    """list or copy."""
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")] = ""
+    """The recipe to copy."""
+
+
+STAGE_KINDS: Mapping[str, type[StageCommand]] = {
+    "warm-start": WarmStartCommand,
+    "generate": GenerateCommand,
+    "judge": JudgeCommand,
+    "filter": FilterCommand,
+    "train": TrainCommand,
+    "evaluate": EvaluateCommand,
+    "report": ReportCommand,
+}
+
+KINDS: Mapping[str, type] = {"demo": DemoCommand, "run": RunCommand, **STAGE_KINDS, "recipes": RecipesCommand}
