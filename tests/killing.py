@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 CONTENT = (
+    "warm_start/metrics.jsonl",
+    "warm_start/model/model.safetensors",
     "trajectories.jsonl",
     "verdicts.jsonl",
     "selection.json",

@@ -7,11 +7,14 @@ import pytest
 from killing import content, run_and_kill, run_swirl
 from swirl.seeds import derive
 
+WARM = ["--warm-start.questions", "4", "--warm-start.train.updates", "4", "--warm-start.train.checkpoint-every", "2"]
+COMMAND = ["run", "smoke", *WARM]
+
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    run_swirl(["run", "smoke", "--out", str(folder)])
+    run_swirl([*COMMAND, "--out", str(folder)])
     return content(folder)
 
 
@@ -25,14 +28,21 @@ def _reached(folder: Path, stage_file: str, share: float, undisturbed: dict[str,
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "stage_file",
-    ["trajectories.jsonl", "verdicts.jsonl", "selection.json", "train/metrics.jsonl", "evaluation/*.jsonl"],
+    [
+        "warm_start/metrics.jsonl",
+        "trajectories.jsonl",
+        "verdicts.jsonl",
+        "selection.json",
+        "train/metrics.jsonl",
+        "evaluation/*.jsonl",
+    ],
 )
 def test_a_killed_run_ends_like_an_undisturbed_one(
     stage_file: str, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     share = derive(7, stage_file) % 1000 / 1000
     folder = tmp_path / "run"
-    command = ["run", "smoke", "--out", str(folder)]
+    command = [*COMMAND, "--out", str(folder)]
     killed = run_and_kill(command, lambda _: _reached(folder, stage_file, share, undisturbed))
     assert killed, f"the run ended before {stage_file} had grown to {share:.0%}"
     run_swirl(command)
