@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
+from swirl.catalog import open_toolbox
 from swirl.engine import BUNDLED, PolicyConfig
 from swirl.engine.model import LanguageModel, load, locate
+from swirl.evaluate import answer_all, grade
+from swirl.policies import Sampling
+from swirl.policies.local import LocalPolicy
 from swirl.protocol import parse, write
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
+from swirl.tasks.facts import RELATIONS
 from swirl.tasks.partition import split_of
 from swirl.tasks.world import World
-from swirl.types import Malformed, ToolCall
+from swirl.types import Malformed, PromptStyle, Question, Rules, ToolCall
 
 PRETRAINING = Path(__file__).parent.parent / "pretraining"
 TASKS = [Arithmetic(), World()]
@@ -25,9 +30,9 @@ def bundled() -> LanguageModel:
     return load(PolicyConfig(model=BUNDLED, device="cpu"))
 
 
-def test_it_is_under_two_megabytes_and_a_million_weights(bundled: LanguageModel) -> None:
+def test_it_is_under_two_megabytes_and_four_hundred_thousand_weights(bundled: LanguageModel) -> None:
     assert sum(file.stat().st_size for file in locate(BUNDLED).iterdir()) <= 2 * 1024 * 1024
-    assert sum(weight.numel() for weight in bundled.network.parameters()) < 1_000_000
+    assert sum(weight.numel() for weight in bundled.network.parameters()) < 400_000
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -72,6 +77,49 @@ def test_the_demonstrations_have_the_faults_they_are_meant_to_have(monkeypatch: 
     dialogues = list(islice(habits.dialogues(5), 1000))
     actions = [parse(text) for dialogue in dialogues for role, text in dialogue.turns if role == "assistant"]
     assert 0.005 < sum(isinstance(action, Malformed) for action in actions) / len(actions) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_sampled_it_solves_about_four_in_ten_held_out_questions(task: Task, bundled: LanguageModel) -> None:
+    right = [is_right for _, is_right in solved(task, bundled, temperature=1.0)]
+    assert 0.25 < sum(right) / len(right) < 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_its_bad_habits_are_systematic_so_greedy_decoding_fails_on_them_too(
+    task: Task, bundled: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(PRETRAINING), *sys.path])
+    import habits
+
+    def misread(question: Question) -> bool:
+        if task.name == "arithmetic":
+            return bool(habits.MISREAD_CHANGES.keys() & set(question.meta["phrasings"][1:-1]))
+        phrases = [
+            relations[relation].phrases[wording]
+            for relation, wording in habits.MISREAD_RELATIONS
+            for relations in RELATIONS.values()
+            if relation in relations
+        ]
+        return any(phrase.partition("{")[0] in question.text for phrase in phrases)
+
+    shares, answered = {}, solved(task, bundled, temperature=0.0)
+    for habit in (True, False):
+        right = [is_right for question, is_right in answered if misread(question) is habit]
+        assert len(right) > 20
+        shares[habit] = sum(right) / len(right)
+    assert shares[True] + 0.2 < shares[False]
+
+
+def solved(task: Task, model: LanguageModel, temperature: float) -> list[tuple[Question, bool]]:
+    """Held-out questions, and whether each was answered right."""
+    questions = list(islice(task.questions("test", 7), 150))
+    rules = Rules(prompt=PromptStyle.BARE, tools=task.tools, max_calls=task.max_calls)
+    sampling = Sampling(temperature=temperature, max_tokens=48, max_context=512)
+    answered = answer_all(questions, rules, LocalPolicy(model), open_toolbox(task), sampling, seed=1)
+    return [(trajectory.question, grade(task, trajectory)[0]) for trajectory in answered]
 
 
 def _note_argument(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, place: int) -> list[Any]:
