@@ -37,7 +37,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["dmeo"], "unknown command 'dmeo': did you mean 'demo'?"),
+        (["dmeo"], "unknown command 'dmeo': `swirl --help` lists them all; did you mean 'demo'?"),
         (["run", "gsmk8"], "did you mean 'gsm8k'?"),
         (["run"], "expected `swirl run RECIPE [OPTIONS]`, found nothing in place of RECIPE"),
         (["run", "--seed", "2", "smoke"], "expected `swirl run RECIPE [OPTIONS]`, found '--seed' in place of RECIPE"),

@@ -55,13 +55,28 @@ def test_a_demonstration_is_the_solutions_calculations_and_its_answer() -> None:
     ("row", "told"),
     [
         ({"question": "?", "answer": "just words"}, r"train.jsonl:1: field answer: expected a worked solution"),
-        ({"question": "?", "answer": [" "]}, r"train.jsonl:1: field answer: expected a list of accepted answers"),
+        ({"question": "?", "answer": []}, r"train.jsonl:1: field answer: expected a list of accepted answers"),
+        *(
+            ({"question": "?", "answer": [value]}, r"train.jsonl:1: field answer: expected a text, a number or a list")
+            for value in (" ", float("nan"), None, True, {})
+        ),
+        *(
+            ({**OFFICIAL, "id": value}, r"train.jsonl:1: field id: expected a text or a number")
+            for value in ("", [1], {}, True, float("inf"))
+        ),
         ({"answer": SOLUTION}, r"train.jsonl:1: field question: expected a text, found nothing"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(row: object, told: str, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=told):
         list(write(tmp_path, row).questions("train"))
+
+
+def test_ids_may_be_numbers_and_left_out_but_not_equal(tmp_path: Path) -> None:
+    rows = [{**OFFICIAL, "id": 0}, {**OFFICIAL, "id": "g"}, OFFICIAL]
+    assert [question.id for question in write(tmp_path, *rows).questions("train")] == ["0", "g", "gsm8k-train-00002"]
+    with pytest.raises(RecordError, match=r"train.jsonl:2: field id: 'g1' stands at .*train.jsonl:1 too"):
+        list(write(tmp_path, NORMALISED, NORMALISED).questions("train"))
 
 
 def test_a_folder_that_is_not_there_is_named() -> None:

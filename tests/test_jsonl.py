@@ -15,13 +15,18 @@ def task(folder: Path, text: str | bytes) -> Jsonl:
 
 
 def test_ids_and_answers_may_be_numbers_and_blank_lines_are_nothing(tmp_path: Path) -> None:
-    text = '{"id": 7, "question": "2 + 3?", "answer": 5}\r\n\n{"id": "b", "question": "Who?", "answer": ["Ada", "A. Quill"]}'
+    text = '{"id": 0, "question": "2 + 3?", "answer": 5}\r\n\n{"id": "b", "question": "Who?", "answer": ["Ada", "A. Quill"]}'
     own = task(tmp_path, text)
     first, second = own.questions("train")
-    assert [(q.id, q.answers) for q in (first, second)] == [("7", ("5",)), ("b", ("Ada", "A. Quill"))]
+    assert [(q.id, q.answers) for q in (first, second)] == [("0", ("5",)), ("b", ("Ada", "A. Quill"))]
     assert own.grade(first, "5.0").correct
     assert own.grade(second, "the a quill").correct
     assert own.grade(second, "Ada Lovelace").f1 == pytest.approx(2 / 3)
+
+
+def test_a_byte_order_mark_at_the_start_is_nothing(tmp_path: Path) -> None:
+    [question] = task(tmp_path, b'\xef\xbb\xbf{"id": "1", "question": "?"}').questions("train")
+    assert question.id == "1"
 
 
 def test_a_split_parts_the_questions_and_without_one_each_is_in_both(tmp_path: Path) -> None:
@@ -47,6 +52,25 @@ def test_passages_beside_the_questions_become_the_corpus(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        (['"p"', '"p"'], r"passages.jsonl:2: field id: 'p' stands at .*passages.jsonl:1 too"),
+        (["[1]"], r"passages.jsonl:1: field id: expected a text or a number, found \[1\]"),
+    ],
+)
+def test_passages_are_told_apart_by_their_ids(ids: list[str], told: str, tmp_path: Path) -> None:
+    lines = [f'{{"id": {name}, "title": "Ada", "text": "Born."}}\n' for name in ids]
+    (tmp_path / "passages.jsonl").write_text("".join(lines))
+    with pytest.raises(RecordError, match=told):
+        task(tmp_path, '{"id": "1", "question": "?"}').passages()
+
+
+def test_a_passage_without_an_id_is_called_by_its_position(tmp_path: Path) -> None:
+    (tmp_path / "passages.jsonl").write_text('{"id": 0, "title": "a", "text": "b"}\n{"title": "c", "text": "d"}\n')
+    assert [passage.id for passage in task(tmp_path, "").passages()] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("", r"mine.jsonl: expected one JSON object a line, found an empty file"),
@@ -57,7 +81,25 @@ def test_passages_beside_the_questions_become_the_corpus(tmp_path: Path) -> None
         ),
         (b'{"id": "1", "question": "caf\xe9"}\n', r"mine.jsonl:1: expected UTF-8, found byte 0xe9 at 28"),
         ("[1]", r"mine.jsonl:1: expected one JSON object, found \[1\]"),
-        ('{"question": "?"}', r"mine.jsonl:1: field id: expected a text or a number, found None"),
+        ('{"question": "?"}', r"mine.jsonl:1: field id: expected a text or a number, found nothing"),
+        *(
+            (f'{{"id": {value}, "question": "?"}}', r"mine.jsonl:1: field id: expected a text or a number, found")
+            for value in ('""', "[1]", '{"a": 1}', "true", "NaN", "-Infinity")
+        ),
+        *(
+            (f'{{"id": 1, "question": "?", "answer": {value}}}', r"mine.jsonl:1: field answer: expected a text")
+            for value in ("NaN", "[1, Infinity]", "1e999", "[[1]]", "[null]")
+        ),
+        (
+            '{"id": 1, "question": "\\ud800"}',
+            r"mine.jsonl:1: field question: .* found '\\ud800', half of a surrogate pair",
+        ),
+        (
+            '{"id": 1, "question": "?", "answer": ["\\udfff"]}',
+            r"mine.jsonl:1: field answer: .*, half of a surrogate pair",
+        ),
+        ('{"id": 1, "question": "?", "m\\ud800": 1}', r"mine.jsonl:1: field m\\ud800: .*, half of a surrogate pair"),
+        ('{"id": 1, "a": ' + "[" * 100_000, r"mine.jsonl:1: expected one JSON object"),
         ('{"id": "1"}', r"mine.jsonl:1: field question: expected a text, found nothing"),
         (
             '{"id": "1", "question": "?", "answer": {}}',

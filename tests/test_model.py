@@ -97,6 +97,40 @@ def test_saved_adapters_load_on_their_base(tmp_path):
     assert torch.equal(logits(further.network), logits(again.network))
 
 
+def save_adapter(base, folder):
+    lm = load(config_of(base, lora_rank=4))
+    train_a_little(lm)
+    save(lm, folder)
+    return json.loads((folder / "adapter_config.json").read_text())
+
+
+def test_an_adapter_and_its_base_in_one_run_folder_can_be_moved(tmp_path):
+    settings = save_adapter(write_model(tmp_path / "run/warm_start/model"), tmp_path / "run/train/model")
+    assert settings["base_model_name_or_path"] == "../../warm_start/model"
+    before = logits(load(config_of(tmp_path / "run/train/model")).network)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert torch.equal(logits(load(config_of(tmp_path / "moved/train/model")).network), before)
+    shutil.rmtree(tmp_path / "moved/warm_start")
+    with pytest.raises(
+        ModelError, match=r"belongs on the model in .*/moved/warm_start/model, and there is no such folder"
+    ):
+        load(config_of(tmp_path / "moved/train/model"))
+
+
+def test_an_adapter_can_be_moved_away_from_a_base_that_lies_elsewhere(tmp_path):
+    base = write_model(tmp_path / "models/m")
+    settings = save_adapter(base, tmp_path / "runs/one/train/model")
+    assert settings["base_model_name_or_path"] == str(base)
+    (tmp_path / "runs/one/train").rename(tmp_path / "moved")
+    assert load(config_of(tmp_path / "moved/model")).name.startswith("model@")
+
+
+def test_what_peft_keeps_in_sets_is_written_in_order(tmp_path):
+    names = save_adapter(write_model(tmp_path / "m"), tmp_path / "adapter")["target_modules"]
+    assert len(names) == 14
+    assert names == sorted(names)
+
+
 @pytest.mark.parametrize("rank", [0, 4])
 def test_restoring_puts_every_weight_back_bit_for_bit(rank, tmp_path):
     config = config_of(write_model(tmp_path / "m"), lora_rank=rank)

@@ -43,3 +43,7 @@ def test_a_query_that_finds_nothing_says_so(query: str) -> None:
 def test_a_search_engine_needs_passages() -> None:
     with pytest.raises(ConfigError, match="found no passages"):
         Search([])
+    with pytest.raises(
+        ConfigError, match=r"expected passages with words to search for, found 1 in which .* titled 'a'"
+    ):
+        Search([Passage("p", "a", "b c the")])

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.recipe import Recipe, RunConfig, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
-from swirl.study import Outcome, read_outcome, run_study, table_rows
+from swirl.study import Outcome, read_outcome, run_study, table_rows, terminal_table
 from swirl.types import PromptStyle, Question, Rules, Trajectory
 
 NAMES = [f"q{i}" for i in range(40)]
@@ -65,6 +66,14 @@ def test_an_arm_that_was_not_evaluated_in_some_way_has_no_row_there() -> None:
     rows = table_rows([greedy, sampled], control="rl")
     assert [(row["arm"], row["mode"]) for row in rows] == [("rl", "greedy"), ("odd", "sampled")]
     assert rows[1]["against_control"] is None
+
+
+def test_the_table_shows_names_as_they_are() -> None:
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(terminal_table(table_rows([outcome("[/red]", 1, 12)], control="[/red]")))
+    assert "[/red]" in shown.get()
+    assert "+0.050 [" in shown.get()
 
 
 def record(when: str, correct: bool, prompt: PromptStyle = PromptStyle.TERSE) -> EvaluatedTrajectory:

@@ -1,19 +1,19 @@
 """What the names in a recipe stand for: plain dictionaries, no registry. Heavy imports wait until they are needed."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from swirl.engine import require_extra
 from swirl.errors import ConfigError
-from swirl.judges import Judge, JudgeConfig
+from swirl.judges import MODEL_CONTEXT, Judge, JudgeConfig, JudgeName
 from swirl.judges.model import ModelJudge
 from swirl.judges.random import Random
 from swirl.judges.reference import Reference
 from swirl.judges.rule import Rule
 from swirl.judges.solver import Solver
 from swirl.policies import Policy, PolicyConfig
+from swirl.recipe import nearest
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.gsm8k import Gsm8k
@@ -48,9 +48,7 @@ def open_task(spec: str) -> Task:
     """
     name, _, location = spec.partition(":")
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"unknown task {name!r}: expected one of {', '.join(TASKS)}{hint}")
+        raise ConfigError(f"unknown task {name!r}: expected one of {', '.join(TASKS)}{nearest(name, TASKS)}")
     return TASKS[name](location)
 
 
@@ -63,7 +61,15 @@ def open_toolbox(task: Task) -> Toolbox:
 
 
 def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
-    """The judge a recipe names."""
+    """The judge a recipe names.
+
+    >>> open_judge("solvr", JudgeConfig(), PolicyConfig(), seed=1)
+    Traceback (most recent call last):
+    swirl.errors.ConfigError: unknown judge 'solvr': expected one of rule, solver, reference, model, random; did you mean 'solver'?
+    """
+    names = get_args(JudgeName)
+    if name not in names:
+        raise ConfigError(f"unknown judge {name!r}: expected one of {', '.join(names)}{nearest(name, names)}")
     if name == "model":
         return _model_judge(config, policy, seed)
     judges: Mapping[str, Callable[[], Judge]] = {
@@ -77,7 +83,7 @@ def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) 
 
 def _model_judge(config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
     own = replace(policy, model=config.model or policy.model, lora_rank=0)
-    return ModelJudge(open_policy(own, seed), max_tokens=config.max_tokens)
+    return ModelJudge(open_policy(own, seed), max_tokens=config.max_tokens, max_context=MODEL_CONTEXT)
 
 
 def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":

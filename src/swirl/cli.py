@@ -3,7 +3,6 @@
 A user's mistake is answered with one sentence and exit status 2; Ctrl-C with what to do next and status 130.
 """
 
-import difflib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from rich.console import Console
 from swirl import stages
 from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, RecipesCommand, RunCommand
 from swirl.errors import ConfigError, SwirlError
-from swirl.recipe import RunConfig, load_recipe
+from swirl.recipe import RunConfig, load_recipe, nearest
 from swirl.records import read_json
 from swirl.report import terminal_table
 from swirl.run import Run, locked
@@ -59,9 +58,7 @@ def _dispatch(name: str, words: Sequence[str]) -> None:
     if name == "--version":
         return print(f"swirl {metadata.version('swirl-rl')}")
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"unknown command {name!r}: {hint}`swirl --help` lists them all")
+        raise ConfigError(f"unknown command {name!r}: `swirl --help` lists them all{nearest(name, COMMANDS)}")
     COMMANDS[name](name, words)
 
 
@@ -158,9 +155,8 @@ def _recipes(name: str, words: Sequence[str]) -> None:
     if command.action != "copy":
         raise ConfigError(f"expected `swirl recipes list` or `swirl recipes copy NAME`, found {command.action!r}")
     if command.name not in recipes:
-        near = difflib.get_close_matches(command.name, recipes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"unknown recipe {command.name!r}: expected one of {', '.join(recipes)}{hint}")
+        known = f"expected one of {', '.join(recipes)}{nearest(command.name, recipes)}"
+        raise ConfigError(f"unknown recipe {command.name!r}: {known}")
     target = Path(f"{command.name}.toml")
     if target.exists():
         raise ConfigError(f"{target} is there already; move it away first")

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from swirl.errors import ConfigError
 from swirl.policies import Policy, Sampling
-from swirl.rollout import begin, rollout
+from swirl.rollout import ONE_A_NAME, begin, require_distinct, rollout, task_names
 from swirl.seeds import derive
 from swirl.statistics import paired_bootstrap, wilson
 from swirl.tasks import Task
@@ -60,6 +60,9 @@ class EvaluateConfig:
             raise ConfigError(
                 f"evaluate.draw and evaluate.max_calls must be 0 or above, found {self.draw} and {self.max_calls}"
             )
+        require_distinct("evaluate.tasks", task_names(self.tasks), ONE_A_NAME)
+        require_distinct("evaluate.modes", self.modes)
+        require_distinct("evaluate.prompts", self.prompts)
         _ = self.sampling("greedy")
 
     def sampling(self, mode: Mode) -> Sampling:

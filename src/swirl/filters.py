@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from swirl.errors import ConfigError
 from swirl.seeds import derive
 from swirl.types import Trajectory, Verdict
 
@@ -38,6 +39,10 @@ class FilterConfig:
     """none, process (the paper's best), outcome, or both."""
     size: int = 0
     """Most trajectories to keep, drawn by seed; 0 keeps all. For comparing rules at an equal number of trajectories."""
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ConfigError(f"filter.size must be 0 (keep all) or above, found {self.size}")
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -1,13 +1,29 @@
 """Plots as inline SVG: legible on light and dark pages, without a display and without a network."""
 
 import io
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """A home that cannot be written to is nothing to a plot: matplotlib then works in a temporary folder, and says so in three lines."""
+    logger = logging.getLogger("matplotlib")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+with _without_remarks():
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 INK, BEFORE, AFTER = "#7a7a7a", "#b07a2a", "#2a7ab0"
 _STYLE = {"svg.hashsalt": "swirl", "svg.fonttype": "path", "font.size": 9}

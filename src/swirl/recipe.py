@@ -6,8 +6,10 @@ Unknown keys and wrong types are refused with the nearest valid key: a misspelt 
 
 import dataclasses
 import difflib
+import math
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -21,8 +23,12 @@ from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
 from swirl.judges import JudgeConfig
 from swirl.policies import PolicyConfig
-from swirl.rollout import GenerateConfig
+from swirl.rollout import GenerateConfig, require_distinct
 from swirl.train import TrainConfig
+
+_WARM_START = {"warm_start": {"train": {"objective": "sft"}}}
+"""What a recipe need not say."""
+_ARM_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,8 @@ class WarmStartConfig:
     """How to train on them."""
 
     def __post_init__(self) -> None:
+        if self.questions < 0:
+            raise ConfigError(f"warm_start.questions must be 0 (no warm start) or above, found {self.questions}")
         if self.train.objective != "sft":
             raise ConfigError(f'warm_start.train.objective must be "sft", found "{self.train.objective}"')
 
@@ -52,6 +60,11 @@ class RunConfig:
     filter: FilterConfig = field(default_factory=FilterConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def __post_init__(self) -> None:
+        for key, value in _flat(to_table(self)).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{key} must be a finite number, found {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +117,8 @@ def load_recipe(name: str) -> Recipe:
     if path.suffix != ".toml" and name in bundled:
         return _parse(bundled[name], name)
     if not path.is_file():
-        near = difflib.get_close_matches(path.stem, bundled, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
-            f"expected a recipe file or a bundled recipe ({', '.join(bundled)}), found neither at {name!r}; {hint}"
+            f"expected a recipe file or a bundled recipe ({', '.join(bundled)}), found neither at {name!r}{nearest(path.stem, bundled)}"
         )
     try:
         return _parse(path.read_text("utf-8"), str(path))
@@ -122,22 +133,43 @@ def _parse(text: str, name: str) -> Recipe:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not valid TOML: {error}") from error
-    study = table.pop("study", None)
-    recipe = Recipe(name=Path(name).stem, table=table, study=_study(study, name) if study is not None else None)
+    written = table.pop("study", None)
+    study = None if written is None else _study(written, name)
+    recipe = Recipe(name=Path(name).stem, table=table, study=study)
     configure(table, name)
     for arm in recipe.study.arms if recipe.study else ():
         configure(merge(table, arm.changes), f"{name}, arm {arm.name}")
     return recipe
 
 
-def _study(table: Mapping[str, Any], name: str) -> Study:
-    flat = {**table, "arms": [{"name": arm, "changes": changes} for arm, changes in table.get("arms", {}).items()]}
-    study: Study = _convert(flat, Study, f"{name}: study")
+def _study(table: Any, name: str) -> Study:
+    _require_table(table, f"{name}: study")
+    check_keys(table, Study, name, "study.")
+    written = table.get("arms", {})
+    _require_table(written, f"{name}: study.arms")
+    arms = [_arm(arm, changes, name) for arm, changes in written.items()]
+    study: Study = _convert({"seeds": (), **table, "arms": arms}, Study, name, "study.")
     if not study.arms or not study.seeds:
         raise ConfigError(f"{name}: a study needs at least one seed and one arm, e.g. [study.arms.process]")
-    if study.control and study.control not in table["arms"]:
-        raise ConfigError(f"{name}: study.control: expected one of {', '.join(table['arms'])}, found {study.control!r}")
+    if study.control and study.control not in written:
+        near = nearest(study.control, written)
+        raise ConfigError(f"{name}: study.control: expected one of {', '.join(written)}, found {study.control!r}{near}")
+    require_distinct(f"{name}: study.seeds", study.seeds)
     return study
+
+
+def _arm(arm: str, changes: Any, name: str) -> dict[str, Any]:
+    if not _ARM_NAME.fullmatch(arm):
+        raise ConfigError(
+            f"{name}: study.arms: an arm's name becomes a folder's: expected letters, digits, `_`, `-` and `.`, found {arm!r}; rename it"
+        )
+    _require_table(changes, f"{name}: study.arms.{arm}")
+    return {"name": arm, "changes": changes}
+
+
+def _require_table(value: Any, place: str) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{place}: expected a table, found {value!r}; e.g. [study.arms.process]")
 
 
 def configure(table: Mapping[str, Any], place: str = "recipe") -> RunConfig:
@@ -150,19 +182,42 @@ def configure(table: Mapping[str, Any], place: str = "recipe") -> RunConfig:
     swirl.errors.ConfigError: recipe: unknown key train.update; did you mean train.updates?
     """
     check_keys(table, RunConfig, place)
-    config: RunConfig = _convert(table, RunConfig, place)
+    config: RunConfig = _convert(merge(_WARM_START, table), RunConfig, place)
     return config
 
 
-def _convert(table: Mapping[str, Any], kind: Any, place: str) -> Any:
+def _convert(table: Mapping[str, Any], kind: Any, place: str, prefix: str = "") -> Any:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at ")
         key = path.strip("`").removeprefix("$").removeprefix(".")
         choices = _choices(kind, key)
-        expected = f"; expected one of {', '.join(map(repr, choices))}" if choices else ""
-        raise ConfigError(f"{place}: {key}: {problem}{expected}" if key else f"{place}: {problem}") from error
+        expected = (
+            f"; expected one of {', '.join(map(repr, choices))}{nearest(_refused(problem), choices)}" if choices else ""
+        )
+        where = "" if not key or problem.startswith(f"{key}.") else f"{prefix}{key}: "
+        raise ConfigError(f"{place}: {where}{_in_words_of_toml(problem)}{expected}") from error
+
+
+def _in_words_of_toml(problem: str) -> str:
+    return problem.replace("`array`", "`list`").replace("`object`", "`table`")
+
+
+def _refused(problem: str) -> str:
+    """The value that `Invalid enum value 'proces'` is about; empty for another problem."""
+    found = re.search("'(.*)'", problem)
+    return found[1] if found else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """How a complaint about an unknown name ends: with the known one that it is nearest to, if there is one.
+
+    >>> nearest("sovler", ["rule", "solver"])
+    "; did you mean 'solver'?"
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_keys(table: Mapping[str, Any], kind: type, place: str, prefix: str = "") -> None:
@@ -183,12 +238,16 @@ def _choices(kind: Any, key: str) -> list[str]:
         if not dataclasses.is_dataclass(kind):
             return []
         kind = get_type_hints(kind).get(part.partition("[")[0])
-    values = getattr(kind, "__members__", None)
-    return (
-        [str(member.value) for member in values.values()]
-        if values
-        else [v for v in get_args(kind) if isinstance(v, str)]
-    )
+    return _texts(kind)
+
+
+def _texts(kind: Any) -> list[str]:
+    """The texts that an enum or a `Literal` allows, also where it is an element of a list or one of several choices."""
+    if isinstance(kind, str):
+        return [kind]
+    if members := getattr(kind, "__members__", None):
+        return [str(member.value) for member in members.values()]
+    return [text for part in get_args(kind) for text in _texts(part)]
 
 
 def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

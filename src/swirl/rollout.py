@@ -35,6 +35,32 @@ from swirl.types import (
 
 OnToolFailure = Literal["raise", "stop"]
 
+ONE_A_NAME = (
+    "what it leaves is filed under its name, so name each task once, and put two files' questions into one file"
+)
+"""What to do about a task named twice."""
+
+
+def require_distinct(key: str, values: Sequence[object], advice: str = "name each once") -> None:
+    """Raise `ConfigError` where a setting's list holds a value twice.
+
+    >>> require_distinct("evaluate.modes", ("greedy", "greedy"))
+    Traceback (most recent call last):
+    swirl.errors.ConfigError: evaluate.modes names greedy twice; name each once
+    """
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ConfigError(f"{key} names {value} twice; {advice}")
+
+
+def task_names(specs: Sequence[str]) -> list[str]:
+    """The names of tasks, without the files or folders behind the colon.
+
+    >>> task_names(["arithmetic", "jsonl:mine.jsonl"])
+    ['arithmetic', 'jsonl']
+    """
+    return [spec.partition(":")[0] for spec in specs]
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
@@ -77,6 +103,10 @@ class GenerateConfig:
             )
         if not self.tasks:
             raise ConfigError("generate.tasks is empty: name at least one task, e.g. arithmetic")
+        if self.max_calls < 0:
+            raise ConfigError(f"generate.max_calls must be 0 (the task's own cap) or above, found {self.max_calls}")
+        require_distinct("generate.tasks", task_names(self.tasks), ONE_A_NAME)
+        _ = self.sampling
 
     @property
     def sampling(self) -> Sampling:

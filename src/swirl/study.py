@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from swirl import stages
 from swirl.errors import ConfigError
@@ -68,7 +69,7 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
     write_json(
         out / "study.json", {"schema": "swirl.study/1", "recipe": recipe.name, "seeds": study.seeds, "rows": rows}
     )
-    Console(highlight=False).print(_terminal(rows))
+    Console(highlight=False).print(terminal_table(rows))
     return out / "study.json"
 
 
@@ -150,11 +151,12 @@ def _accuracy(outcomes: Sequence[Outcome], when: str, task: str, mode: str) -> f
     return float(np.mean([value for outcome in outcomes for value in outcome.correct[when, task, mode].values()]))
 
 
-def _terminal(rows: Sequence[Mapping[str, Any]]) -> Table:
+def terminal_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The rows as a table for the terminal."""
     table = Table("task", "mode", "arm", "trained on", "before", "after", "gain [95 %]", "against control [95 %]")
     for row in rows:
         trained_on = sorted({min(row["trajectories"]), max(row["trajectories"])})
-        table.add_row(
+        cells = (
             row["task"],
             row["mode"],
             row["arm"],
@@ -164,6 +166,7 @@ def _terminal(rows: Sequence[Mapping[str, Any]]) -> Table:
             _shown(row["gain"]),
             _shown(row["against_control"]),
         )
+        table.add_row(*map(Text, cells))  # a plain string would be read as markup
     return table
 
 

@@ -63,11 +63,21 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def adapter_base(folder: Path) -> str:
-    """The model an adapter folder is to be put on: a hub id, a folder, or `bundled`."""
+    """The model an adapter folder is to be put on: a hub id, a folder, or `bundled`. A relative path starts at the adapter's folder, as
+    `write_folder` writes it, or else at the current one."""
     try:
-        return str(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"])
+        base = str(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"])
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder / ADAPTER} does not name its base model: {_reason(error)}") from error
+    beside = folder.resolve() / base
+    if beside.is_dir():
+        return str(beside.resolve())
+    if base.startswith(("/", ".")) and not Path(base).is_dir():
+        raise ModelError(
+            f"the adapter in {folder} belongs on the model in {os.path.normpath(beside)}, and there is no such folder; put that model"
+            f" back, or name its place in {ADAPTER}"
+        )
+    return base
 
 
 def merge_adapter(base: Any, folder: Path) -> Any:
@@ -125,8 +135,8 @@ def read_weights(network: Any, folder: Path, *, adapters: bool) -> None:
         )
 
 
-def write_folder(network: Any, tokenizer: Any, folder: Path, base: str) -> None:
-    """Write a network with its tokenizer; of a network with adapters only these, and the name of the base they belong on.
+def write_folder(network: Any, tokenizer: Any, folder: Path, base: str | Path) -> None:
+    """Write a network with its tokenizer; of a network with adapters only these, and their base: its name, or the way to its folder.
 
     Raises `RunFolderError` where the disk is full; a folder that was there before stays.
     """
@@ -134,7 +144,7 @@ def write_folder(network: Any, tokenizer: Any, folder: Path, base: str) -> None:
     try:
         _clear(folder, part, old)
         part.mkdir(parents=True)
-        _fill(part, network, tokenizer, base)
+        _fill(part, network, tokenizer, _way(folder, base) if isinstance(base, Path) else base)
         if folder.exists():
             os.replace(folder, old)
         os.replace(part, folder)
@@ -160,16 +170,29 @@ def _beside(folder: Path, suffix: str) -> Path:
     return folder.with_name(folder.name + suffix)
 
 
+def _way(folder: Path, base: Path) -> str:
+    """How an adapter names the folder of its base: relative to itself where both lie in one run folder, so that they can be moved together
+    and equal runs have equal files; in full where the base lies elsewhere, so that the adapter can be moved without it."""
+    here, there = folder.resolve(), base.resolve()
+    return os.path.relpath(there, here) if there.is_relative_to(here.parent.parent) else str(there)
+
+
 def _fill(part: Path, network: Any, tokenizer: Any, base: str) -> None:
     """Write the files, and flush them to disk."""
     network.save_pretrained(part, safe_serialization=True)
     tokenizer.save_pretrained(part)
     (part / "README.md").unlink(missing_ok=True)
     if (part / ADAPTER).is_file():
-        settings = json.loads((part / ADAPTER).read_text()) | {"base_model_name_or_path": base}
+        written = json.loads((part / ADAPTER).read_text()) | {"base_model_name_or_path": base}
+        # peft writes sets, in an order that differs between processes
+        settings = {name: sorted(value) if _is_texts(value) else value for name, value in written.items()}
         (part / ADAPTER).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     for path in (*part.iterdir(), part):
         _flush(path)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _disk_problem(error: Exception) -> OSError | None:

@@ -96,11 +96,10 @@ def load(config: PolicyConfig, seed: int = 0) -> LanguageModel:
 
 
 def save(lm: LanguageModel, folder: Path) -> None:
-    """Write the model to a folder that `load` reads, whole or not at all. With adapters only these are written, and the name of the model
-    they belong on."""
+    """Write the model to a folder that `load` reads, whole or not at all. With adapters only these are written, and the model they belong
+    on: by its name, or by where it lies, seen from the folder if both are in one run folder."""
     is_folder = lm.config.model != BUNDLED and Path(lm.config.model).expanduser().is_dir()
-    base = str(lm.folder.resolve()) if is_folder else lm.config.model
-    write_folder(lm.network, lm.tokenizer, folder, base)
+    write_folder(lm.network, lm.tokenizer, folder, lm.folder if is_folder else lm.config.model)
 
 
 def restore(lm: LanguageModel, folder: Path) -> None:

@@ -6,9 +6,13 @@ from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from swirl.errors import ConfigError
 from swirl.types import Step, Trajectory, Verdict
 
 JudgeName = Literal["rule", "solver", "reference", "model", "random"]
+
+MODEL_CONTEXT = 8192
+"""Most tokens of the model judge's prompt and explanation together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,13 @@ class JudgeConfig:
     """The model judge's model: a folder or a hub id; empty: the policy's own initial model."""
     max_tokens: int = 512
     """Most tokens of the model judge's explanation."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_tokens < MODEL_CONTEXT:
+            raise ConfigError(
+                f"judge.max_tokens must be at least 1 and below {MODEL_CONTEXT}, which the judge's prompt has to fit in too;"
+                f" found {self.max_tokens}"
+            )
 
 
 class StepSample(Struct, frozen=True):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from swirl.judges import StepSample
+from swirl.judges import MODEL_CONTEXT, StepSample
 from swirl.policies import Completion, Finish, Policy, Sampling
 from swirl.protocol import Message, Prompt, render
 from swirl.seeds import derive
@@ -62,7 +62,7 @@ class ModelJudge:
     name = f"model/{PROMPT_VERSION}"
     """As it is written into every verdict."""
 
-    def __init__(self, policy: Policy, *, max_tokens: int = 512, max_context: int = 8192) -> None:
+    def __init__(self, policy: Policy, *, max_tokens: int = 512, max_context: int = MODEL_CONTEXT) -> None:
         self.policy = policy
         self.sampling = Sampling(temperature=0.0, max_tokens=max_tokens, max_context=max_context, stop=())
 

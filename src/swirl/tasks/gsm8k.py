@@ -14,7 +14,7 @@ from swirl.expression import BadExpression, value
 from swirl.protocol import write
 from swirl.tasks import Grade, Split
 from swirl.tasks.answers import numeric_equal
-from swirl.tasks.rows import Row, read_rows, shuffled
+from swirl.tasks.rows import Row, by_id, read_rows, shuffled
 from swirl.types import Answer, Passage, Question, ToolCall
 
 HUB_ID = "openai/gsm8k"
@@ -38,7 +38,8 @@ class Gsm8k:
 
     def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
         """All questions of a split, shuffled by the seed."""
-        yield from shuffled([question(row, split, place) for place, row in enumerate(self._rows(split))], seed)
+        named = by_id(self._rows(split), default=lambda place: f"gsm8k-{split}-{place:05}")
+        yield from shuffled([question(row, name) for name, row in named], seed)
 
     def _rows(self, split: Split) -> Iterator[Row]:
         path = Path(self.location).expanduser()
@@ -88,23 +89,21 @@ def _hub_rows(name: str, split: Split) -> Iterator[Row]:
     return (Row(f"{name}, {split}, row {place}", dict(row)) for place, row in enumerate(rows))
 
 
-def question(row: Row, split: Split, place: int) -> Question:
+def question(row: Row, name: str) -> Question:
     """A row, in the official form (`answer` is the solution) or the normalised one (`answer` a list, the solution under `meta`).
 
-    >>> question(Row("train.jsonl:1", {"question": "Half of 48?", "answer": "48/2 = <<48/2=24>>24\\n#### 24"}), "train", 0).answers
+    >>> question(Row("train.jsonl:1", {"question": "Half of 48?", "answer": "48/2 = <<48/2=24>>24\\n#### 24"}), "g1").answers
     ('24',)
     """
-    fields, solution = row.fields, _solution(row)
-    answers = fields.get("answer")
-    listed = (
-        [str(answer) for answer in answers] if isinstance(answers, list) else [solution.rpartition(_FINAL)[2].strip()]
-    )
-    if not listed or not all(answer.strip() for answer in listed):
+    solution = _solution(row)
+    is_list = isinstance(row.fields.get("answer"), list)
+    listed = row.texts("answer") if is_list else (solution.rpartition(_FINAL)[2].strip(),)
+    if not listed or not all(listed):
         raise RecordError(
             f"{row.place}: field answer: expected a list of accepted answers, or a solution that ends in `#### ANSWER`"
         )
     return Question(
-        id=str(fields.get("id") or f"gsm8k-{split}-{place:05}"),
+        id=name,
         task="gsm8k",
         text=row.text("question"),
         answers=tuple(dict.fromkeys(listed)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from swirl.errors import ConfigError, RecordError
 from swirl.tasks import Grade, Split
 from swirl.tasks.answers import exact_match, f1, number, numeric_equal
-from swirl.tasks.rows import Row, read_rows, shuffled
+from swirl.tasks.rows import by_id, read_rows, shuffled
 from swirl.types import Passage, Question
 
 PASSAGES = "passages.jsonl"
@@ -34,18 +34,11 @@ class Jsonl:
         yield from shuffled([question for where, question in self._all() if where in ("", split)], seed)
 
     def _all(self) -> Iterator[tuple[str, Question]]:
-        seen: dict[str, str] = {}
-        for row in read_rows(self.path):
-            name = str(row.fields.get("id") or "").strip()
-            if not name:
-                raise RecordError(f"{row.place}: field id: expected a text or a number, found {row.fields.get('id')!r}")
-            if name in seen:
-                raise RecordError(f"{row.place}: field id: {name!r} stands at {seen[name]} too; ids must differ")
-            seen[name] = row.place
+        for name, row in by_id(read_rows(self.path)):
             where = row.fields.get("split", "")
             if where not in ("", "train", "test"):
                 raise RecordError(f"{row.place}: field split: expected train or test, found {where!r}")
-            yield where, Question(id=name, task="jsonl", text=row.text("question"), answers=_answers(row))
+            yield where, Question(id=name, task="jsonl", text=row.text("question"), answers=row.texts("answer"))
 
     def grade(self, question: Question, answer: str) -> Grade:
         """By value where an accepted answer is a number, else by exact match."""
@@ -58,18 +51,8 @@ class Jsonl:
     def passages(self) -> Sequence[Passage]:
         if not self.corpus.is_file():
             return ()
-        return [
-            Passage(str(row.fields.get("id") or place), row.text("title"), row.text("text"))
-            for place, row in enumerate(read_rows(self.corpus))
-        ]
+        named = by_id(read_rows(self.corpus), default=str)
+        return [Passage(name, row.text("title"), row.text("text")) for name, row in named]
 
     def demonstration(self, question: Question) -> list[str] | None:
         return None
-
-
-def _answers(row: Row) -> tuple[str, ...]:
-    value = row.fields.get("answer")
-    values = value if isinstance(value, list) else [] if value is None else [value]
-    if any(isinstance(one, bool) or not isinstance(one, str | int | float) or not str(one).strip() for one in values):
-        raise RecordError(f"{row.place}: field answer: expected a text, a number or a list of them, found {value!r}")
-    return tuple(str(one) for one in values)

@@ -42,9 +42,13 @@ class Search:
         self._place = {passage.id: place for place, passage in enumerate(passages)}
         self._index = bm25s.BM25()
         texts = [f"{passage.title} {passage.title} {passage.text}" for passage in passages]
-        self._index.index(
-            bm25s.tokenize(texts, stopwords="en", stemmer=self._stemmer, show_progress=False), show_progress=False
-        )
+        words = bm25s.tokenize(texts, stopwords="en", stemmer=self._stemmer, show_progress=False)
+        if not words.vocab:
+            raise ConfigError(
+                f"expected passages with words to search for, found {len(passages)} in which every word is a single letter or as common"
+                f" as `the`, the first titled {passages[0].title!r}; write them out"
+            )
+        self._index.index(words, show_progress=False)
 
     def run(self, calls: Sequence[ToolInput]) -> list[Observation]:
         words = bm25s.tokenize(

@@ -1,0 +1,43 @@
+"""What commands are told: every setting is a flag with its help, and what a command says of itself is true."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+from swirl.commands import KINDS, STAGE_KINDS, RunCommand
+from swirl.recipe import RunConfig
+from swirl.run import STAGES
+
+
+def fields(kind: type) -> Iterator[tuple[type, str]]:
+    """The settings of a configuration and of the configurations in it."""
+    for field in dataclasses.fields(kind):
+        nested = field.default_factory() if field.default_factory is not dataclasses.MISSING else None
+        if dataclasses.is_dataclass(nested):
+            yield from fields(type(nested))
+        else:
+            yield kind, field.name
+
+
+@pytest.mark.parametrize(("kind", "name"), sorted(set(fields(RunConfig)), key=str))
+def test_every_setting_has_a_docstring_which_is_its_help(kind: type, name: str) -> None:
+    lines = inspect.getsource(kind).splitlines()
+    place = next(i for i, line in enumerate(lines) if line.strip().startswith(f"{name}:"))
+    assert lines[place + 1].strip().startswith('"""')
+
+
+def test_every_stage_has_a_command_in_the_order_of_the_method() -> None:
+    assert [name.replace("-", "_") for name in STAGE_KINDS] == list(STAGES)
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_a_command_tells_what_it_does_in_one_line_and_gives_an_example_of_itself(name: str) -> None:
+    first, *rest = (inspect.getdoc(KINDS[name]) or "").splitlines()
+    assert first.endswith(".")
+    assert any(line.startswith(f"Example: swirl {name} ") for line in rest)
+
+
+def test_a_run_has_every_setting() -> None:
+    assert RunCommand(config=RunConfig()).config == RunConfig()
