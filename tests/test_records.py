@@ -1,5 +1,6 @@
 """Records on disk: read strictly, written whole, cut by the writer alone."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swirl.errors import RecordError, RunFolderError
-from swirl.records import Appender, read, read_json, write_atomically, write_json
+from swirl.records import Appender, digest, read, read_document, write_atomically, write_json
 from swirl.types import JudgedStep, Question, Rules, Trajectory, Verdict
 
 RECORDS = [JudgedStep(trajectory=f"q{i}/0", step=i, judge="rule", verdict=Verdict(1.0, "é\n")) for i in range(3)]
@@ -126,9 +127,35 @@ def test_a_trajectory_goes_round_with_all_its_parts(tmp_path: Path) -> None:
     assert list(read(tmp_path / "t.jsonl", Trajectory)) == [state]
 
 
-def test_a_damaged_json_file_is_one_sentence_that_names_it(tmp_path: Path) -> None:
-    write_json(tmp_path / "selection.json", {"a": [1]})
-    assert read_json(tmp_path / "selection.json") == {"a": [1]}
-    (tmp_path / "selection.json").write_bytes(b'{"a": [')
-    with pytest.raises(RecordError, match=r"selection\.json: expected JSON.*run its stage again"):
-        read_json(tmp_path / "selection.json")
+def test_a_document_is_read_strictly_and_the_command_that_writes_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "verdict.json"
+    write_json(path, RECORDS[0])
+    assert read_document(path, JudgedStep, "swirl judge x") == RECORDS[0]
+    for written, told in {
+        b'{"sche': "expected JSON, found a damaged file",
+        b"[]": "Expected `object`",
+        b'{"schema": "swirl.verdict/1", "trajectory": 3}': "field trajectory: Expected `str`, got `int`",
+        b"{}": "Object missing required field `trajectory`",
+        b'{"schema": "swirl.verdict/9"}': "expected a record of schema 'swirl.verdict/1', found another",
+    }.items():
+        path.write_bytes(written)
+        with pytest.raises(RecordError, match=rf"verdict\.json: {re.escape(told)}.*; run `swirl judge x`"):
+            read_document(path, JudgedStep, "swirl judge x")
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_document(tmp_path / "none.json", JudgedStep, "swirl judge x")
+
+
+def test_a_digest_tells_records_apart_by_number_order_and_content() -> None:
+    assert digest(RECORDS).startswith("3 records ")
+    assert len({digest(RECORDS), digest(RECORDS[:2]), digest(RECORDS[::-1])}) == 3
+
+
+def test_a_record_without_a_schema_is_not_taken_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    with Appender(path, JudgedStep) as out:
+        out.append(RECORDS[:1])
+    path.write_bytes(path.read_bytes().replace(b'"schema":"swirl.verdict/1",', b""))
+    with pytest.raises(
+        RecordError, match=r"verdicts.jsonl:1: expected a record of schema 'swirl.verdict/1', found none"
+    ):
+        list(read(path, JudgedStep))

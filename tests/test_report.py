@@ -3,16 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
+from swirl.errors import RecordError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When, summarise
+from swirl.filters import Decision, Kept, Rule, Selection
 from swirl.recipe import RunConfig
 from swirl.records import Appender, write_json
 from swirl.report import remarks, terminal_table, write_report
 from swirl.run import Run
-from swirl.samples import evaluated_samples
-from swirl.types import Answer, PromptStyle, Question, Rules, Step, StopReason, Trajectory, Verdict
+from swirl.samples import evaluated_samples, training_samples
+from swirl.types import Answer, JudgedStep, PromptStyle, Question, Rules, Step, StopReason, Trajectory, Verdict
 
 HOSTILE = "<script>alert('x')</script>&\"<img src=x onerror=alert(1)>"
 
@@ -42,6 +45,7 @@ def records(policy: When, mode: Mode, num_correct: int) -> list[EvaluatedTraject
 
 def summary(*parts: EvaluatedTrajectory) -> dict[str, Any]:
     head = {
+        "schema": "swirl.summary/1",
         "seed": 1,
         "judges": {"filter": "solver", "reward": "solver", "labels": "solver"},
         "n": 10,
@@ -106,6 +110,58 @@ def test_a_run_that_has_only_begun_has_a_page_that_says_what_is_missing(tmp_path
 def test_samples_show_what_training_repaired(run: Run) -> None:
     kinds = [kind for kind, _, _ in evaluated_samples(run.evaluation)]
     assert kinds == ["wrong before, right after"] * 2 + ["wrong both times"]
+
+
+def test_before_and_after_are_paired_by_question(run: Run) -> None:
+    """Whatever the files hold: in another order, with questions missing, with more verdicts than steps."""
+    (run.evaluation / "after-t-greedy.jsonl").unlink()
+    odd = msgspec.structs.replace(record(1, "after", "greedy", correct=True), verdicts=(Verdict(1.0), Verdict(0.0)))
+    with Appender(run.evaluation / "after-t-greedy.jsonl", EvaluatedTrajectory) as out:
+        out.append([record(9, "after", "greedy", correct=True), odd])
+    found = evaluated_samples(run.evaluation)
+    assert [(kind, after.question == before.question) for kind, before, after in found] == [
+        ("wrong before, right after", True)
+    ]
+    write_report(run.path)
+
+
+def test_a_step_that_was_judged_twice_is_shown_with_the_last_verdict(run: Run) -> None:
+    decisions = (Decision(trajectory="q0/0", kept=True, reason="passed"),)
+    kept = Selection(
+        rule=Rule.NONE, judge="solver", num_trajectories=1, rules={Rule.NONE: Kept(1)}, decisions=decisions
+    )
+    write_json(run.selection, kept)
+    judged = [JudgedStep(trajectory="q0/0", step=0, judge="solver", verdict=Verdict(score)) for score in (1.0, 0.0)]
+    with Appender(run.trajectories, Trajectory) as out, Appender(run.verdicts("rule"), JudgedStep) as verdicts:
+        out.append([record(0, "before", "greedy", correct=True).trajectory])
+        verdicts.append(judged)
+    [shown] = training_samples(run.path, kept)
+    assert [step.badge for step in shown.steps] == ["BAD"]
+    write_report(run.path)
+
+
+@pytest.mark.parametrize(
+    ("file", "written", "told"),
+    [
+        ("selection.json", "[]", "Expected `object`, got `array`; run `swirl filter"),
+        (
+            "selection.json",
+            '{"schema": "swirl.selection/1", "rule": "none", "judge": "x", "num_trajectories": 0, "rules": {}}',
+            "missing required field `decisions`; run `swirl filter",
+        ),
+        ("summary.json", '{"n": 3}', "missing required field `seed`; run `swirl evaluate"),
+        (
+            "summary.json",
+            '{"schema": "swirl.summary/9"}',
+            "schema 'swirl.summary/1', found another.*run `swirl evaluate",
+        ),
+        ("summary.json", '{"schema": "swirl.summary/1", "seed": "one"}', "field seed: .*run `swirl evaluate"),
+    ],
+)
+def test_a_file_of_another_shape_is_one_sentence_that_names_it(run: Run, file: str, written: str, told: str) -> None:
+    (run.path / file).write_text(written)
+    with pytest.raises(RecordError, match=rf"{file}: .*{told}"):
+        write_report(run.path)
 
 
 @pytest.mark.parametrize("parts", [records("before", "sampled", 4), records("before", "greedy", 4)])

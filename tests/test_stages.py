@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from swirl.errors import ConfigError, RunFolderError
@@ -22,9 +21,10 @@ from swirl.recipe import RunConfig
 from swirl.records import Appender, read
 from swirl.rollout import GenerateConfig, begin, rollout
 from swirl.run import Run
+from swirl.stages import STAGES
 from swirl.stages.check import check
-from swirl.stages.chunks import resume
 from swirl.stages.filter import select
+from swirl.stages.generate import generate
 from swirl.stages.judge import compare, judge, measured
 from swirl.stages.start import initial_policy, rules_of, training_questions
 from swirl.stages.train import train
@@ -35,7 +35,9 @@ from swirl.tools import Toolbox
 from swirl.tools.calculator import Calculator
 from swirl.types import Answer, JudgedStep, Question, Rules, Trajectory
 
-CONFIG = RunConfig(generate=GenerateConfig(tasks=("arithmetic",)), judge=JudgeConfig(name="solver"))
+CONFIG = RunConfig(
+    generate=GenerateConfig(tasks=("arithmetic",), questions=4, samples=1), judge=JudgeConfig(name="solver")
+)
 ANSWERS_AT_ONCE = ["<answer>1000003</answer>"]
 
 
@@ -44,16 +46,20 @@ def play(question: Question, script: list[str]) -> Trajectory:
     return rollout([state], ScriptedPolicy(script), Toolbox([Calculator()]), Sampling())[0]
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
+def begun(path: Path) -> Run:
     """Two worked solutions and two wild guesses."""
-    task, made = Arithmetic(), Run.create(tmp_path / "run", CONFIG)
+    task, made = Arithmetic(), Run.create(path, CONFIG)
     questions = list(islice(task.questions("train", 1), 4))
     scripts = [task.demonstration(question) for question in questions[:2]]
     with Appender(made.trajectories, Trajectory) as out:
         out.append([play(question, script or []) for question, script in zip(questions[:2], scripts, strict=True)])
         out.append([play(question, ANSWERS_AT_ONCE) for question in questions[2:]])
     return made
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return begun(tmp_path / "run")
 
 
 def test_every_step_gets_one_verdict_in_order(run: Run) -> None:
@@ -117,7 +123,7 @@ def test_what_is_bound_to_fail_is_said_before_anything_is_paid_for(
         tasks = tuple(task.replace("FILE", str(file)) for task in getattr(config, part).tasks)
         config = replace(config, **{part: replace(getattr(config, part), tasks=tasks)})
     with pytest.raises(ConfigError, match=told):
-        check(config)
+        check(config, STAGES)
 
 
 def test_the_filter_tells_why_each_trajectory_fell_and_what_other_rules_would_keep(run: Run) -> None:
@@ -140,18 +146,59 @@ def test_the_filter_trims_to_the_size_asked_for(run: Run) -> None:
     assert sum(decision.kept for decision in select(run)) == 3
 
 
-def test_the_outcome_rule_names_the_question_without_an_answer(run: Run) -> None:
-    [first, *others] = read(run.trajectories, Trajectory)
-    bare = msgspec.structs.replace(first, question=msgspec.structs.replace(first.question, answers=()))
-    run.trajectories.unlink()
-    with Appender(run.trajectories, Trajectory) as out:
-        out.append([bare, *others])
+@pytest.fixture
+def own(tmp_path: Path) -> Run:
+    """A run on two questions of a file, the first without an answer."""
+    file = tmp_path / "mine.jsonl"
+    file.write_text(
+        '{"id": "q1", "question": "What is 2 + 3?"}\n{"id": "q2", "question": "What is 2 + 4?", "answer": 6}\n'
+    )
+    generating = GenerateConfig(tasks=(f"jsonl:{file}",), samples=1)
+    made = Run.create(tmp_path / "own", RunConfig(generate=generating, judge=JudgeConfig(name="rule")))
+    with Appender(made.trajectories, Trajectory) as out:
+        out.append([play(question, ANSWERS_AT_ONCE) for question in Jsonl(str(file)).questions("train", 1)])
+    return made
+
+
+def test_the_outcome_rule_names_the_question_without_an_answer(own: Run) -> None:
+    judge(own)
+    own.config = replace(own.config, filter=FilterConfig(rule=Passes.OUTCOME))
+    with pytest.raises(ConfigError, match="question 'q1' has none"):
+        select(own)
+    own.config = replace(own.config, filter=FilterConfig(rule=Passes.PROCESS))
+    assert len(select(own)) == 2
+
+
+def test_a_question_that_was_changed_under_a_run_is_named_and_nothing_is_made_again(own: Run, tmp_path: Path) -> None:
+    judge(own)
+    whole = own.trajectories.read_bytes()
+    file = tmp_path / "mine.jsonl"
+    file.write_text(file.read_text().replace("2 + 4", "2 + 5"))
+    for stage in (generate, judge, select):
+        with pytest.raises(RunFolderError, match=r"'q2' differs in its text.*run `swirl generate .* --redo`"):
+            stage(own)
+    assert own.trajectories.read_bytes() == whole
+
+
+def test_a_trajectory_of_a_task_that_the_run_does_not_have_is_named(run: Run) -> None:
     judge(run)
-    run.config = replace(CONFIG, filter=FilterConfig(rule=Passes.OUTCOME))
-    with pytest.raises(ConfigError, match=f"question '{first.question.id}' has none"):
+    run.trajectories.write_text(run.trajectories.read_text().replace('"task":"arithmetic"', '"task":"geometry"', 1))
+    with pytest.raises(RunFolderError, match=r"trajectories.jsonl:1: .* differs in its task"):
         select(run)
-    run.config = CONFIG
-    assert len(select(run)) == 4
+
+
+def test_stages_say_what_they_found_or_did(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    judge(run)
+    select(run)
+    generate(run)
+    judge(run)
+    told = capsys.readouterr().err.splitlines()
+    num_steps = sum(len(trajectory.steps) for trajectory in read(run.trajectories, Trajectory))
+    assert told[1:] == [
+        "filter (process): 2 of 4 trajectories kept",
+        "generate: all 4 trajectories are there already",
+        f"judge (solver): all {num_steps} verdicts are there already",
+    ]
 
 
 def test_stages_ask_for_what_comes_before_them(tmp_path: Path) -> None:
@@ -169,18 +216,6 @@ def test_training_on_nothing_is_refused(run: Run) -> None:
     run.selection.write_text(json.dumps(told | {"decisions": [{**d, "kept": False} for d in told["decisions"]]}))
     with pytest.raises(ConfigError, match="kept none of the trajectories"):
         train(run)
-
-
-def test_a_stage_goes_on_after_the_last_whole_chunk(tmp_path: Path) -> None:
-    task = Arithmetic()
-    question = next(task.questions("train", 1))
-    with Appender(tmp_path / "t.jsonl", Trajectory) as out:
-        out.append([play(question, ANSWERS_AT_ONCE)] * 5)
-        assert resume(out, [2, 2, 2]) == 2
-        assert len(out) == 4
-        assert resume(out, [2, 2]) == 2
-        with pytest.raises(RunFolderError, match=r"expected 2 records in .*, found 4"):
-            resume(out, [2])
 
 
 def test_fewer_questions_than_asked_for_are_used_with_a_remark(

@@ -19,8 +19,7 @@ from swirl import stages
 from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, RecipesCommand, RunCommand
 from swirl.errors import ConfigError, SwirlError
 from swirl.recipe import RunConfig, load_recipe, nearest
-from swirl.records import read_json
-from swirl.report import terminal_table
+from swirl.report import read_summary, terminal_table
 from swirl.run import Run, locked
 from swirl.terminal import say
 
@@ -124,7 +123,7 @@ def _demo(name: str, words: Sequence[str]) -> None:
 def _show(run: Run) -> None:
     """What a run came to, and where to read on; as much of it as is there."""
     if run.summary.exists():
-        Console(highlight=False).print(terminal_table(read_json(run.summary)))
+        Console(highlight=False).print(terminal_table(read_summary(run.path)))
     if run.has("report"):
         say(f"report: {run.path / 'report.html'}")
 

@@ -53,6 +53,30 @@ class Decision(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Kept(Struct, frozen=True):
+    """What came of a rule."""
+
+    kept: int
+    """How many trajectories it keeps."""
+
+
+class Selection(Struct, frozen=True, kw_only=True, tag="swirl.selection/1", tag_field="schema"):
+    """`selection.json`: what the filter decided."""
+
+    rule: Rule
+    judge: str
+    num_trajectories: int
+    rules: dict[Rule, Kept]
+    """What this rule and every other would keep, before any trimming to size."""
+    decisions: tuple[Decision, ...]
+    """One on each trajectory, in the order of `trajectories.jsonl`."""
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Ids of the trajectories it keeps."""
+        return frozenset(decision.trajectory for decision in self.decisions if decision.kept)
+
+
 def decide(trajectory: Trajectory, verdicts: Sequence[Verdict | None], correct: bool | None, rule: Rule) -> Decision:
     """Whether a rule keeps a trajectory. `verdicts` has one entry a step, None where there is none yet; `correct` is None where it has no
     gold answer or was not graded.

@@ -9,6 +9,7 @@ Not here: what the records mean (`swirl.types`), which files a run has (`swirl.r
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -46,21 +47,31 @@ def read(path: Path, kind: type[T]) -> Iterator[T]:
 
 def _decode(decoder: "msgspec.json.Decoder[T]", kind: type[T], line: bytes, place: str) -> T:
     try:
-        return decoder.decode(line)
+        record = decoder.decode(line)
     except msgspec.ValidationError as error:
-        expected = kind.__struct_config__.tag
-        problem, _, location = str(error).partition(" - at ")
-        if location.strip("`") == "$.schema" or (not location and "schema" in problem):
-            raise RecordError(
-                f"{place}: expected a record of schema {expected!r}, found another: the file belongs to another version of swirl, "
-                "or is not the file it is named after"
-            ) from error
-        field = location.strip("`").removeprefix("$.").removeprefix("$") or "the whole line"
-        raise RecordError(f"{place}: field {field}: {problem}; mend or delete the line") from error
+        raise RecordError(_complaint(error, kind, place, "mend or delete the line")) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordError(
             f"{place}: expected one JSON object in UTF-8, found {line[:40]!r} ({error}); mend or delete the line"
         ) from error
+    if b'"schema"' not in line:
+        raise RecordError(
+            f"{place}: expected a record of schema {kind.__struct_config__.tag!r}, found none; mend or delete the line"
+        )
+    return record
+
+
+def _complaint(error: msgspec.ValidationError, kind: type[T], place: str, remedy: str) -> str:
+    """The sentence for JSON that is not the record it should be."""
+    problem, _, location = str(error).partition(" - at ")
+    if location.strip("`") == "$.schema" or (not location and "schema" in problem):
+        expected = kind.__struct_config__.tag
+        return (
+            f"{place}: expected a record of schema {expected!r}, found another: the file belongs to another version of swirl, "
+            f"or is not the file it is named after; {remedy}"
+        )
+    field = location.strip("`").removeprefix("$").removeprefix(".")
+    return f"{place}: {f'field {field}: ' if field else ''}{problem}; {remedy}"
 
 
 class Appender(Generic[T]):
@@ -170,11 +181,34 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """What `write_json` wrote; raises `RecordError` where the file was damaged since."""
+def read_document(path: Path, kind: type[T], command: str) -> T:
+    """One JSON object that carries its schema, validated; raises `RecordError` naming file, field and the command that writes it anew.
+
+    >>> import tempfile
+    >>> from swirl.types import JudgedStep, Verdict
+    >>> path = Path(tempfile.mkdtemp(), "verdict.json")
+    >>> write_json(path, JudgedStep(trajectory="q/0", step=0, judge="rule", verdict=Verdict(1.0)))
+    >>> read_document(path, JudgedStep, "swirl judge runs/mine").trajectory
+    'q/0'
+    """
     try:
-        return msgspec.json.decode(path.read_bytes())
-    except msgspec.DecodeError as error:
-        raise RecordError(
-            f"{path}: expected JSON, found a damaged file ({error}); delete it and run its stage again"
-        ) from error
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.ValidationError as error:
+        raise RecordError(_complaint(error, kind, str(path), f"run `{command}`")) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: expected JSON, found a damaged file ({error}); run `{command}`") from error
+    except OSError as error:
+        raise RecordError(f"expected {path}, but it cannot be read: {error.strerror}; run `{command}`") from error
+
+
+def digest(records: Sequence[msgspec.Struct]) -> str:
+    """What tells some records from others: their number, and a hash of what they hold.
+
+    >>> from swirl.types import Verdict
+    >>> digest([Verdict(1.0), Verdict(0.0)]) == digest([Verdict(0.0), Verdict(1.0)])
+    False
+    """
+    found = hashlib.sha256()
+    for record in records:
+        found.update(msgspec.json.encode(record) + b"\n")
+    return f"{len(records)} records {found.hexdigest()[:16]}"

@@ -9,14 +9,72 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, to_builtins
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swirl.records import read, read_json, write_atomically
+from swirl.filters import Selection
+from swirl.records import read, read_document, write_atomically
 from swirl.samples import evaluated_samples, training_samples
 
 SHARPENING = "A gain at temperature 1 alone may be mere sharpening; greedy decoding stands beside it."
+
+
+class _Figures(Struct, frozen=True):
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    process_label: float | None
+
+
+class _Gain(Struct, frozen=True):
+    mean: float
+    ci95: tuple[float, float]
+
+
+class _Stand(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    before: _Figures | None = None
+    after: _Figures | None = None
+    gain: _Gain | None = None
+    greedy: "_Stand | None" = None
+
+
+class _Judges(Struct, frozen=True):
+    reward: str | None
+    labels: str | None
+
+
+class _Seconds(Struct, frozen=True):
+    total: float
+    by_stage: dict[str, float]
+
+
+class _Agreement(Struct, frozen=True):
+    judge: str
+    against: str
+    accuracy: float
+    n: int
+    precision: float
+    recall: float
+    kappa: float
+
+
+class Summary(_Stand, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.summary/1", tag_field="schema"):
+    """What the page and the table need of `summary.json`."""
+
+    seed: int
+    n: int
+    judges: _Judges
+    tasks: dict[str, _Stand]
+    seconds: _Seconds
+    peak_memory_mb: float
+    prompts: dict[str, _Stand] = {}
+    agreement: _Agreement | None = None
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The summary of a run folder; raises `RecordError` where it lacks what the page and the table need."""
+    return dict(to_builtins(read_document(path / "summary.json", Summary, f"swirl evaluate {path}")))
 
 
 def remarks(summary: Mapping[str, Any]) -> list[str]:
@@ -98,7 +156,8 @@ def write_report(path: Path) -> None:
 def view(path: Path) -> dict[str, Any]:
     """All that the page shows."""
     config = tomllib.loads((path / "run.toml").read_text("utf-8"))
-    summary, selection = _json(path / "summary.json"), _json(path / "selection.json")
+    summary = read_summary(path) if (path / "summary.json").exists() else None
+    selection = _read_selection(path) if (path / "selection.json").exists() else None
     return {
         "name": path.resolve().name,
         "config": config,
@@ -114,8 +173,8 @@ def view(path: Path) -> dict[str, Any]:
     }
 
 
-def _json(path: Path) -> Any:
-    return read_json(path) if path.exists() else None
+def _read_selection(path: Path) -> Selection:
+    return read_document(path / "selection.json", Selection, f"swirl filter {path}")
 
 
 def _headline(summary: Mapping[str, Any] | None) -> list[tuple[str, str, list[str]]]:
@@ -157,11 +216,11 @@ def _curves(metrics: Path) -> str:
     )
 
 
-def _reasons(selection: Mapping[str, Any] | None, most: int = 8) -> Sequence[tuple[str, int]]:
+def _reasons(selection: Selection | None, most: int = 8) -> Sequence[tuple[str, int]]:
     """Why trajectories fell, the commonest reasons first; a judge's own words are left out."""
     counts: dict[str, int] = {}
-    for decision in selection["decisions"] if selection else ():
-        if not decision["kept"]:
-            reason = decision["reason"].partition(":")[0]
+    for decision in selection.decisions if selection else ():
+        if not decision.kept:
+            reason = decision.reason.partition(":")[0]
             counts[reason] = counts.get(reason, 0) + 1
     return sorted(counts.items(), key=lambda item: -item[1])[:most]

@@ -1,11 +1,12 @@
 """Which trajectories the report shows, chosen by rule: first of each kind, in the order of the files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
 
 from swirl.evaluate import EvaluatedTrajectory
+from swirl.filters import Selection
 from swirl.records import read
 from swirl.types import JudgedStep, Malformed, Step, Trajectory, Verdict
 
@@ -33,7 +34,7 @@ class Shown:
 
 
 def evaluated_samples(folder: Path, each: int = 2) -> list[tuple[str, Shown, Shown]]:
-    """Pairs of before and after on one question, greedy where it is there: repaired, broken, and wrong both times."""
+    """Pairs of before and after on one question, answered greedily: repaired, broken, and wrong both times."""
     pairs: dict[str, list[tuple[str, Shown, Shown]]] = {
         "wrong before, right after": [],
         "right before, wrong after": [],
@@ -44,9 +45,11 @@ def evaluated_samples(folder: Path, each: int = 2) -> list[tuple[str, Shown, Sho
         if not later.exists():
             continue
         taken = dict.fromkeys(pairs, 0)
-        for before, after in zip(read(path, EvaluatedTrajectory), read(later, EvaluatedTrajectory), strict=False):
-            kind = _kind(before.correct, after.correct)
-            if kind in taken and taken[kind] < each and before.mode == "greedy":
+        answered = {record.trajectory.question.id: record for record in read(later, EvaluatedTrajectory)}
+        for before in read(path, EvaluatedTrajectory):
+            after = answered.get(before.trajectory.question.id)
+            kind = _kind(before.correct, after.correct) if after else ""
+            if after and kind in taken and taken[kind] < each and before.mode == "greedy":
                 taken[kind] += 1
                 pairs[kind].append((kind, _evaluated(before), _evaluated(after)))
     return [pair for kind in pairs.values() for pair in kind]
@@ -63,30 +66,30 @@ def _evaluated(record: EvaluatedTrajectory) -> Shown:
     return shown(record.trajectory, record.verdicts, title)
 
 
-def training_samples(path: Path, selection: Mapping[str, Any] | None, each: int = 2) -> list[Shown]:
+def training_samples(path: Path, selection: Selection | None, each: int = 2) -> list[Shown]:
     """The first kept and the first dropped training trajectories, with their verdicts."""
     if selection is None or not (path / Trajectory.FILE).exists():
         return []
     wanted: dict[str, str] = {}
     for kept in (True, False):
-        some = [decision for decision in selection["decisions"] if decision["kept"] is kept][:each]
-        wanted |= {d["trajectory"]: "kept" if kept else f"dropped: {d['reason']}" for d in some}
-    verdicts: dict[str, list[Verdict]] = {}
+        some = [decision for decision in selection.decisions if decision.kept is kept][:each]
+        wanted |= {d.trajectory: "kept" if kept else f"dropped: {d.reason}" for d in some}
+    verdicts: dict[tuple[str, int], Verdict] = {}
     if (path / JudgedStep.FILE).exists():
         for judged in read(path / JudgedStep.FILE, JudgedStep):
             if judged.trajectory in wanted:
-                verdicts.setdefault(judged.trajectory, []).append(judged.verdict)
+                verdicts[judged.trajectory, judged.step] = judged.verdict
     return [
-        shown(trajectory, verdicts.get(trajectory.id, ()), wanted[trajectory.id])
-        for trajectory in read(path / Trajectory.FILE, Trajectory)
-        if trajectory.id in wanted
+        shown(t, [verdicts.get((t.id, index)) for index in range(len(t.steps))], wanted[t.id])
+        for t in read(path / Trajectory.FILE, Trajectory)
+        if t.id in wanted
     ]
 
 
-def shown(trajectory: Trajectory, verdicts: Sequence[Verdict], title: str) -> Shown:
-    """A trajectory with what was said of its steps."""
-    padded = [*verdicts, *[None] * (len(trajectory.steps) - len(verdicts))]
-    steps = [_step(step, verdict) for step, verdict in zip(trajectory.steps, padded, strict=True)]
+def shown(trajectory: Trajectory, verdicts: Sequence[Verdict | None], title: str) -> Shown:
+    """A trajectory with what was said of its steps, as far as anything was."""
+    said = chain(verdicts, repeat(None))
+    steps = [_step(step, verdict) for step, verdict in zip(trajectory.steps, said, strict=False)]
     gold = " or ".join(trajectory.question.answers)
     return Shown(
         title, trajectory.question.text, gold, steps, trajectory.stop.value if trajectory.stop else "unfinished"

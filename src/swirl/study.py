@@ -18,8 +18,9 @@ from rich.text import Text
 from swirl import stages
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
+from swirl.filters import Selection
 from swirl.recipe import Arm, Recipe, RunConfig, configure, merge, to_table
-from swirl.records import read, read_json, write_json
+from swirl.records import read, read_document, write_json
 from swirl.run import Run
 from swirl.statistics import Interval, crossed_bootstrap
 from swirl.terminal import say
@@ -101,8 +102,8 @@ def read_outcome(run: Run, arm: str, seed: int) -> Outcome:
             for task in (record.task, "overall") if record.prompt is first else ():
                 answers = correct.setdefault((record.policy, task, record.mode), {})
                 answers[f"{record.task}/{record.trajectory.question.id}"] = float(record.correct)
-    decisions = read_json(run.selection)["decisions"] if run.selection.exists() else ()
-    return Outcome(arm, seed, correct, sum(decision["kept"] for decision in decisions))
+    selection = read_document(run.selection, Selection, f"swirl filter {run.path}") if run.selection.exists() else None
+    return Outcome(arm, seed, correct, len(selection.kept) if selection else 0)
 
 
 def table_rows(outcomes: Sequence[Outcome], control: str) -> list[dict[str, Any]]:

@@ -1,29 +1,153 @@
-"""Work in chunks that are committed whole, and where to go on after a chunk that was not."""
+"""What a stage has to write to a file of records, in chunks that are committed whole: whether it is all there, and where to go on if not.
 
-from collections.abc import Sequence
-from typing import TypeVar
+The run's configuration says what has to be there, record by record. What is missing is made again from the first chunk that is not whole;
+what was asked something else is refused, because it may have cost a night and somebody may want it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from swirl.errors import RunFolderError
-from swirl.records import Appender
+from swirl.errors import ConfigError, RunFolderError
+from swirl.records import Appender, read
 from swirl.terminal import say
+from swirl.types import Question
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def resume(out: "Appender[T]", sizes: Sequence[int]) -> int:
-    """The first chunk that is not there whole; what is there of it is dropped."""
+class Item(NamedTuple):
+    """What a record is about: its name, which no other of the file has, and what was asked."""
+
+    name: str
+    question: str = ""
+    """Id of the question; empty where the name says all there is to say."""
+    task: str = ""
+    text: str = ""
+    answers: tuple[str, ...] = ()
+
+    @classmethod
+    def about(cls, name: str, question: Question) -> "Item":
+        """An item that is about a question.
+
+        >>> Item.about("q/0", Question(id="q", task="t", text="What is 2 + 3?", answers=("5",))).text
+        'What is 2 + 3?'
+        """
+        return cls(name, question.id, question.task, question.text, question.answers)
+
+    def difference(self, now: "Item") -> str:
+        """The first field in which what was asked differs from what is asked now; empty where none does.
+
+        >>> Item("q/0", "q", "t", "What is 2 + 3?").difference(Item("q/0", "q", "t", "What is 2 + 4?"))
+        'text'
+        """
+        fields = zip(self._fields, self, now, strict=True)
+        return next((field for field, mine, its in fields if mine != its), "")
+
+
+@dataclass(frozen=True)
+class Plan(Generic[T]):
+    """What has to be in a file of records, in this order."""
+
+    stage: str
+    """Which stage writes it."""
+    run: Path
+    """The run folder."""
+    path: Path
+    kind: type[T]
+    item: Callable[[T], Item]
+    """What a record is about."""
+    chunks: Sequence[Sequence[Item]]
+    unit: str
+    """What the records are called, e.g. `trajectories`."""
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for item in self.items:
+            if item.name in seen:
+                raise ConfigError(
+                    f"{item.task or self.path}: expected questions with ids of their own, found two with the id {item.question!r}; "
+                    "rename one of them"
+                )
+            seen.add(item.name)
+
+    @property
+    def items(self) -> list[Item]:
+        """All of them."""
+        return [item for chunk in self.chunks for item in chunk]
+
+    @property
+    def command(self) -> str:
+        """The command that writes the file."""
+        return f"swirl {self.stage} {self.run}"
+
+    def num_done(self) -> int:
+        """How many records stand in whole chunks; 0 where there is no file yet."""
+        return _whole(self, _found(self, list(read(self.path, self.kind))))[1] if self.path.exists() else 0
+
+
+def resume(out: "Appender[T]", plan: Plan[T]) -> int:
+    """The first chunk that is not there whole; what is there of it, and all that follows, is dropped with a remark."""
     if out.torn_bytes:
         say(f"{out.path.name}: {out.torn_bytes} bytes of an unfinished line were cut off")
-    total = 0
-    for number, size in enumerate(sizes):
-        if total + size > len(out):
-            out.rewind(total)
-            return number
-        total += size
-    if total < len(out):
+    found = _found(plan, list(read(plan.path, plan.kind)))
+    chunk, done = _whole(plan, found)
+    surplus = len(found) - done
+    if surplus and chunk == len(plan.chunks):
         raise RunFolderError(
-            f"expected {total} records in {out.path}, found {len(out)}: it was written with other settings"
+            f"expected {done} {plan.unit} in {plan.path}, found {len(found)}: run `{plan.command} --redo`"
         )
-    return len(sizes)
+    if surplus:
+        rest = f"{surplus} of {len(found)} {plan.unit}, from the first chunk on that is not whole"
+        say(f"{out.path.name}: dropped {rest}; they are made again")
+        out.rewind(done)
+    return chunk
+
+
+def finished(plan: Plan[T]) -> list[T]:
+    """The records of a file that has to be there whole, for the stages that read it."""
+    records = list(read(plan.path, plan.kind))
+    lines: dict[Item, int] = {}
+    for line, item in enumerate(_found(plan, records), start=1):
+        if item in lines:
+            raise RunFolderError(
+                f"{plan.path}:{line}: {item.name} stands in line {lines[item]} already; delete one of the two, "
+                f"or run `{plan.command} --redo`"
+            )
+        lines[item] = line
+    if len(lines) < len(plan.items):
+        raise RunFolderError(
+            f"`{plan.stage}` is unfinished ({len(lines)} of {len(plan.items)} {plan.unit}): run `{plan.command}` first"
+        )
+    return records
+
+
+def _found(plan: Plan[T], records: Sequence[T]) -> list[Item]:
+    """What the records are about; raises where one is about something else than the plan."""
+    expected = {item.name: item for item in plan.items}
+    found = [plan.item(record) for record in records]
+    for line, item in enumerate(found, start=1):
+        if item.name not in expected:
+            other = f"{item.name} is none of the {len(expected)} {plan.unit} that belong here now"
+        elif field := item.difference(expected[item.name]):
+            other = f"{item.name} was asked another question than its task gives now (question {item.question!r} differs in its {field})"
+        else:
+            continue
+        raise RunFolderError(f"{plan.path}:{line}: {other}; restore what it was asked, or run `{plan.command} --redo`")
+    return found
+
+
+def _whole(plan: Plan[T], found: Sequence[Item]) -> tuple[int, int]:
+    """How many chunks are there whole from the first on, and how many records that is. Once all are there, their order is free: another
+    program may have written them."""
+    if len(found) == len(plan.items) and set(found) == set(plan.items):
+        return len(plan.chunks), len(found)
+    done = 0
+    for number, chunk in enumerate(plan.chunks):
+        if list(found[done : done + len(chunk)]) != list(chunk):
+            return number, done
+        done += len(chunk)
+    return len(plan.chunks), done

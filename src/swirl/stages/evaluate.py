@@ -1,9 +1,10 @@
 """Evaluation: the policies before and after training on the same held-out questions, and the run's summary."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,10 +14,12 @@ from swirl.evaluate import EvaluatedTrajectory, Mode, When, answer_all, grade, s
 from swirl.judges import Judge
 from swirl.policies import Policy, PolicyConfig
 from swirl.records import Appender, read, write_json
+from swirl.rollout import begin
 from swirl.run import Call, Run, peak_memory_mb
-from swirl.stages.chunks import resume
+from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import initial_policy, rules_of
+from swirl.stages.train import trained
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.tools import Toolbox
@@ -41,13 +44,15 @@ class _Part:
 
 def evaluate(run: Run) -> None:
     """Write `evaluation/*.jsonl` and `summary.json`. Without a trained model only the policy before training is evaluated."""
+    agreement = measured(run)
+    after = trained(run)
     parts = [part for spec in run.config.evaluate.tasks for part in _parts(run, open_task(spec))]
     policies: list[tuple[When, PolicyConfig]] = [("before", initial_policy(run))]
-    if run.model.exists():
+    if after:
         policies.append(("after", replace(run.config.policy, model=str(run.model), lora_rank=0)))
     for when, config in policies:
         _evaluate_policy(run, when, config, parts)
-    _write_summary(run, parts)
+    _write_summary(run, parts, agreement)
 
 
 def _parts(run: Run, task: Task) -> Iterator[_Part]:
@@ -83,29 +88,40 @@ def _file(run: Run, when: When, part: _Part) -> Path:
     return run.evaluation / f"{when}-{part.task.name}-{part.mode}{suffix}.jsonl"
 
 
+def _plan(run: Run, when: When, part: _Part) -> Plan[EvaluatedTrajectory]:
+    size, questions = run.config.evaluate.chunk, part.questions
+    items = [Item.about(begin(question, part.rules).id, question) for question in questions]
+    return Plan(
+        stage="evaluate",
+        run=run.path,
+        path=_file(run, when, part),
+        kind=EvaluatedTrajectory,
+        item=lambda record: Item.about(record.trajectory.id, record.trajectory.question),
+        chunks=[items[i : i + size] for i in range(0, len(items), size)],
+        unit="questions",
+    )
+
+
 def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence[_Part]) -> None:
     run.evaluation.mkdir(exist_ok=True)
-    total = sum(len(part.questions) for part in parts)
+    plans = [_plan(run, when, part) for part in parts]
+    total, done = sum(len(plan.items) for plan in plans), sum(plan.num_done() for plan in plans)
+    if done == total:
+        say(f"evaluate ({when}): all {total} questions are there already")
     policy: Policy | None = None
-    with progress(f"evaluate ({when})", total, _done(run, when, parts), "questions") as advance:
-        for part in parts:
-            size = run.config.evaluate.chunk
-            chunks = [part.questions[i : i + size] for i in range(0, len(part.questions), size)]
-            with Appender(_file(run, when, part), EvaluatedTrajectory) as out:
-                for number in range(resume(out, [len(chunk) for chunk in chunks]), len(chunks)):
+    with progress(f"evaluate ({when})", total, done, "questions") as advance:
+        for part, plan in zip(parts, plans, strict=True):
+            with Appender(plan.path, EvaluatedTrajectory) as out:
+                for number in range(resume(out, plan), len(plan.chunks)):
                     if policy is None:
                         policy = open_policy(config, run.config.seed)
                         run.lap("evaluate", f"load the policy ({when})")
-                    answered = _evaluate_chunk(run, when, part, policy, chunks[number])
+                    size = run.config.evaluate.chunk
+                    answered = _evaluate_chunk(run, when, part, policy, part.questions[number * size :][:size])
                     out.append(answered)
                     tokens = sum(one.trajectory.num_tokens for one in answered)
                     run.lap("evaluate", f"{out.path.stem}, chunk {number}", count=len(answered), tokens=tokens)
-                    advance(len(chunks[number]))
-
-
-def _done(run: Run, when: When, parts: Sequence[_Part]) -> int:
-    files = [_file(run, when, part) for part in parts]
-    return sum(sum(1 for _ in read(file, EvaluatedTrajectory)) for file in files if file.exists())
+                    advance(len(answered))
 
 
 def _evaluate_chunk(
@@ -136,7 +152,7 @@ def _evaluate_chunk(
     ]
 
 
-def _write_summary(run: Run, parts: Sequence[_Part]) -> None:
+def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any] | None) -> None:
     """Every headline number with n, interval and seed."""
     run.lap("evaluate", "everything answered")
     config = run.config
@@ -161,7 +177,7 @@ def _write_summary(run: Run, parts: Sequence[_Part]) -> None:
     }
     seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
     peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
-    found = {"agreement": agreeing} if (agreeing := measured(run)) else {}
+    found = {"agreement": agreement} if agreement else {}
     write_json(run.summary, {**head, **summarise(records), **found, "seconds": seconds, "peak_memory_mb": peak})
 
 

@@ -1,33 +1,25 @@
 """Filtering: which trajectories training sees, and why the rest fell."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from swirl.catalog import open_task
-from swirl.errors import ConfigError
-from swirl.filters import Decision, Rule, decide, trim
-from swirl.records import read, write_json
+from swirl.errors import ConfigError, RunFolderError
+from swirl.filters import Decision, Kept, Rule, Selection, decide, trim
+from swirl.records import read_document, write_json
 from swirl.run import Run
+from swirl.stages.generate import generated
+from swirl.stages.judge import verdicts_of
 from swirl.terminal import say
-from swirl.types import JudgedStep, Question, Trajectory, Verdict
-
-
-def verdicts_of(run: Run) -> Mapping[str, list[Verdict]]:
-    """The run's judge's verdicts by trajectory id, in the order of the steps."""
-    run.require(run.verdicts(run.config.judge.name), "judge")
-    found: dict[str, list[Verdict]] = {}
-    for record in read(run.verdicts(run.config.judge.name), JudgedStep):
-        found.setdefault(record.trajectory, []).append(record.verdict)
-    return found
+from swirl.types import Question, Trajectory
 
 
 def select(run: Run) -> list[Decision]:
     """Write `selection.json`: which trajectories the rule keeps, why the rest fell, and what every other rule would keep."""
-    run.require(run.trajectories, "generate")
-    rule, verdicts = run.config.filter.rule, verdicts_of(run)
-    trajectories = list(read(run.trajectories, Trajectory))
+    rule, judge, trajectories = run.config.filter.rule, run.config.judge.name, generated(run)
+    verdicts = verdicts_of(run, judge, trajectories)
     correct = _grades(run, trajectories, needed=rule in (Rule.OUTCOME, Rule.BOTH))
     by_rule = {
-        each: [decide(t, _padded(verdicts.get(t.id, []), t), correct.get(t.id), each) for t in trajectories]
+        each: [decide(t, verdicts[t.id], correct.get(t.id), each) for t in trajectories]
         for each in Rule
         if correct or each in (Rule.NONE, Rule.PROCESS)
     }
@@ -39,23 +31,32 @@ def select(run: Run) -> list[Decision]:
                 f"filter.size = {wanted}, but only {kept} trajectories pass: not of equal size with arms that keep more"
             )
         decisions = trim(decisions, wanted, run.config.seed)
-    write_json(
-        run.selection,
-        {
-            "schema": "swirl.selection/1",
-            "rule": rule,
-            "judge": run.config.judge.name,
-            "num_trajectories": len(trajectories),
-            "rules": {each: {"kept": sum(d.kept for d in all_of)} for each, all_of in by_rule.items()},
-            "decisions": decisions,
-        },
+    selection = Selection(
+        rule=rule,
+        judge=judge,
+        num_trajectories=len(trajectories),
+        rules={each: Kept(sum(decision.kept for decision in all_of)) for each, all_of in by_rule.items()},
+        decisions=tuple(decisions),
     )
+    write_json(run.selection, selection)
     run.lap("filter", rule.value, count=len(trajectories))
+    say(f"filter ({rule}): {len(selection.kept)} of {len(trajectories)} trajectories kept")
     return decisions
 
 
-def _padded(verdicts: Sequence[Verdict], trajectory: Trajectory) -> list[Verdict | None]:
-    return [*verdicts, *[None] * (len(trajectory.steps) - len(verdicts))]
+def kept_of(run: Run) -> list[Trajectory]:
+    """The trajectories that the filter keeps; raises where it has not decided on just those that are there."""
+    run.require(run.selection, "filter")
+    selection = read_document(run.selection, Selection, f"swirl filter {run.path}")
+    trajectories = generated(run)
+    ids, decided = {t.id for t in trajectories}, [decision.trajectory for decision in selection.decisions]
+    known = len(ids.intersection(decided))
+    if not known == len(decided) == len(ids) == selection.num_trajectories:
+        raise RunFolderError(
+            f"`filter` is out of date: expected {len(ids)} decisions in {run.selection}, one on each trajectory, found {len(decided)} on "
+            f"{known} of them; run `swirl filter {run.path}` first"
+        )
+    return [trajectory for trajectory in trajectories if trajectory.id in selection.kept]
 
 
 def _grades(run: Run, trajectories: Sequence[Trajectory], needed: bool) -> dict[str, bool]:

@@ -1,6 +1,6 @@
 """Judging: a verdict on every step of every trajectory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,12 +12,13 @@ from swirl.decompose import state_before
 from swirl.errors import ConfigError
 from swirl.judges import Judge, StepSample
 from swirl.judges.agreement import Agreement, agreement
-from swirl.records import Appender, read
+from swirl.records import Appender
 from swirl.run import Run
-from swirl.stages.chunks import resume
+from swirl.stages.chunks import Item, Plan, finished, resume
+from swirl.stages.generate import generated
 from swirl.stages.start import initial_policy
-from swirl.terminal import progress
-from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory
+from swirl.terminal import progress, say
+from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory, Verdict
 
 KNOWING = ("solver", "reference")
 """Judges that know the solutions of some tasks."""
@@ -28,8 +29,7 @@ CHUNK = 200
 
 def judge(run: Run, names: Sequence[str] = ()) -> None:
     """Write a verdict on every step of every trajectory, by the run's judge or by the judges named."""
-    run.require(run.trajectories, "generate")
-    trajectories = list(read(run.trajectories, Trajectory))
+    trajectories = generated(run)
     for name in names or [run.config.judge.name]:
         with Appender(run.verdicts(name), JudgedStep) as out:
             _judge_all(run, name, trajectories, out)
@@ -37,8 +37,9 @@ def judge(run: Run, names: Sequence[str] = ()) -> None:
 
 def _judge_all(run: Run, name: str, trajectories: Sequence[Trajectory], out: "Appender[JudgedStep]") -> None:
     chunks = [trajectories[i : i + CHUNK] for i in range(0, len(trajectories), CHUNK)]
-    start = resume(out, [sum(len(trajectory.steps) for trajectory in chunk) for chunk in chunks])
+    start = resume(out, _plan(run, name, chunks))
     if start == len(chunks):
+        say(f"judge ({name}): all {len(out)} verdicts are there already")
         return
     judging = open_judge(name, run.config.judge, initial_policy(run), run.config.seed)
     with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
@@ -46,6 +47,30 @@ def _judge_all(run: Run, name: str, trajectories: Sequence[Trajectory], out: "Ap
             out.append(judge_steps(judging, chunk))
             run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
             advance(len(chunk))
+
+
+def _plan(run: Run, name: str, chunks: Sequence[Sequence[Trajectory]]) -> Plan[JudgedStep]:
+    return Plan(
+        stage="judge",
+        run=run.path,
+        path=run.verdicts(name),
+        kind=JudgedStep,
+        item=lambda judged: _item(judged.trajectory, judged.step),
+        chunks=[[_item(each.id, index) for each in chunk for index in range(len(each.steps))] for chunk in chunks],
+        unit="verdicts",
+    )
+
+
+def _item(trajectory: str, step: int) -> Item:
+    return Item(f"step {step} of trajectory {trajectory!r}")
+
+
+def verdicts_of(run: Run, name: str, trajectories: Sequence[Trajectory]) -> Mapping[str, Sequence[Verdict]]:
+    """A judge's verdicts on the steps of each trajectory, by its id; raises where a step has none, or two."""
+    run.require(run.verdicts(name), "judge")
+    judged = finished(_plan(run, name, [trajectories]))
+    by_place = {(record.trajectory, record.step): record.verdict for record in judged}
+    return {each.id: [by_place[each.id, index] for index in range(len(each.steps))] for each in trajectories}
 
 
 def judge_steps(judging: Judge, trajectories: Sequence[Trajectory]) -> list[JudgedStep]:
@@ -72,24 +97,31 @@ def objection(judging: Judge, question: Question) -> str:
 
 
 def measured(run: Run) -> dict[str, Any] | None:
-    """How far the run's judge agrees, on the run's steps, with one that knows the solutions (`KNOWING`); None where none does, or it is the
-    run's judge itself."""
-    trajectories = list(read(run.trajectories, Trajectory))
+    """How far the run's judge agrees, on the run's steps, with one that knows the solutions (`KNOWING`); None where none does, where it is
+    the run's judge itself, or where nothing was judged."""
+    own = run.config.judge.name
+    trajectories = generated(run) if run.trajectories.exists() else []
+    if not run.verdicts(own).exists():
+        return None
+    judged = _in_order(verdicts_of(run, own, trajectories))
     by_task = {trajectory.question.task: trajectory.question for trajectory in trajectories}
     for name in KNOWING:
         knowing = open_judge(name, run.config.judge, run.config.policy, run.config.seed)
-        if name != run.config.judge.name and not any(objection(knowing, question) for question in by_task.values()):
-            judged = [record.verdict for record in read(run.verdicts(run.config.judge.name), JudgedStep)]
+        if name != own and not any(objection(knowing, question) for question in by_task.values()):
             found = agreement(judged, [record.verdict for record in judge_steps(knowing, trajectories)])
-            return {"judge": run.config.judge.name, "against": name, **msgspec.to_builtins(found)}
+            return {"judge": own, "against": name, **msgspec.to_builtins(found)}
     return None
 
 
 def compare(run: Run, first: str, second: str) -> Agreement:
     """How far two judges agree on this run's steps, the second taken as the truth."""
     judge(run, [first, second])
-    verdicts = {name: [record.verdict for record in read(run.verdicts(name), JudgedStep)] for name in (first, second)}
-    return agreement(verdicts[first], verdicts[second])
+    trajectories = generated(run)
+    return agreement(*(_in_order(verdicts_of(run, name, trajectories)) for name in (first, second)))
+
+
+def _in_order(verdicts: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
+    return [verdict for each in verdicts.values() for verdict in each]
 
 
 def print_agreement(run: Run, names: Sequence[str]) -> None:

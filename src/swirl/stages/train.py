@@ -1,44 +1,89 @@
 """Training on what the filter kept."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
 from swirl.catalog import open_judge, open_model
 from swirl.decompose import decompose
-from swirl.errors import ConfigError
-from swirl.records import read, read_json
+from swirl.errors import ConfigError, RunFolderError
+from swirl.records import digest, read_document
 from swirl.run import Run
+from swirl.stages.filter import kept_of
 from swirl.stages.start import initial_policy
-from swirl.terminal import Advance, progress
+from swirl.terminal import Advance, progress, say
 from swirl.train import Metrics, OnUpdate, UpdateTiming
 from swirl.types import Trajectory
 
 
+class _Checkpoint(Struct, frozen=True, tag="swirl.checkpoint/1", tag_field="schema"):
+    """What is told of a checkpoint (`swirl.train.checkpoint`), to be read where there is no torch."""
+
+    updates: int
+    run: dict[str, Any]
+
+
 def train(run: Run) -> None:
     """Train on what the filter kept: writes `train/metrics.jsonl`, checkpoints and `train/model`."""
-    run.require(run.selection, "filter")
-    if run.model.exists():
-        return
-    kept_ids = {d["trajectory"] for d in read_json(run.selection)["decisions"] if d["kept"]}
-    kept = [trajectory for trajectory in read(run.trajectories, Trajectory) if trajectory.id in kept_ids]
-    if not kept:
+    config, judges = run.config.train, run.config.judge
+    label, data = f"train ({config.objective})", _data(run)
+    if not data:
         raise ConfigError(
             f"{run.path}: the filter kept none of the trajectories, so there is nothing to train on; see `swirl filter`"
         )
-    config, judges = run.config.train, run.config.judge
-    reward = judges.name if judges.reward == "same" else judges.reward
+    done = _updates_done(run, data)
+    if run.model.exists():
+        say(f"{label}: all {config.updates} updates are there already")
+        return
     model = open_model(initial_policy(run), run.config.seed)
     run.lap("train", "load the policy")
-    with progress(f"train ({config.objective})", config.updates, unit="updates") as advance:
+    with progress(label, config.updates, done, "updates") as advance:
         on_update = noting(run, "train", advance)
         folder, seed = run.path / "train", run.config.seed
         if config.objective == "sft":
             from swirl.train.sft import finetune
 
-            finetune(model, kept, config, seed=seed, folder=folder, on_update=on_update)
+            finetune(model, data, config, seed=seed, folder=folder, on_update=on_update)
         else:
             from swirl.train.loop import train as train_on_states
 
-            states = [state for trajectory in kept for state in decompose(trajectory)]
+            reward = judges.name if judges.reward == "same" else judges.reward
             rewarding = open_judge(reward, judges, initial_policy(run), seed)
-            train_on_states(model, states, rewarding, config, seed=seed, folder=folder, on_update=on_update)
+            train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
+
+
+def trained(run: Run) -> bool:
+    """Whether there is a trained model; raises where training is unfinished, or was on other data than the filter keeps now."""
+    if not run.has("train"):
+        return False
+    done = _updates_done(run, _data(run))
+    if not run.model.exists():
+        raise RunFolderError(
+            f"`train` is unfinished ({done} of {run.config.train.updates} updates): run `swirl train {run.path}` first"
+        )
+    return True
+
+
+def _data(run: Run) -> Sequence[Trajectory]:
+    """What training is on: whole trajectories where they are imitated, else their states."""
+    kept = kept_of(run)
+    return kept if run.config.train.objective == "sft" else [state for each in kept for state in decompose(each)]
+
+
+def _updates_done(run: Run, data: Sequence[Trajectory]) -> int:
+    """How many updates the newest checkpoint has; raises where they were on other data."""
+    folders = sorted(path for path in run.path.glob("train/checkpoints/update-*") if path.suffix != ".part")
+    if not folders:
+        return 0
+    again = f"swirl train {run.path} --redo"
+    newest = read_document(folders[-1] / "checkpoint.json", _Checkpoint, again)
+    now, then = digest(data), newest.run.get("training data")
+    if now != then:
+        raise RunFolderError(
+            f"expected {run.path / 'train'} to be trained on what the filter keeps now ({now}), found {then}: run `{again}`"
+        )
+    return newest.updates
 
 
 def noting(run: Run, stage: str, advance: Advance) -> OnUpdate:

@@ -4,18 +4,15 @@ Called again with the same arguments, it goes on from the newest checkpoint; met
 of, are dropped and come out the same again. Both kinds of training are loops over `updates`, and `commit` what each of them was.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from swirl.engine.model import LanguageModel, save
 from swirl.errors import RunFolderError
-from swirl.records import Appender
+from swirl.records import Appender, digest
 from swirl.seeds import derive
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train import checkpoint as checkpoints
@@ -60,7 +57,7 @@ class Session:
         self.folder = folder
         self.on_update = on_update
         self.run: dict[str, Any] = {f"train.{name}": value for name, value in asdict(config).items()}
-        self.run |= {"seed": seed, "policy": lm.name, "training data": _digest(data)}
+        self.run |= {"seed": seed, "policy": lm.name, "training data": digest(data)}
         self._metrics = Appender(folder / Metrics.FILE, Metrics)
 
     def updates(self) -> Iterator[int]:
@@ -90,10 +87,3 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._metrics.close()
-
-
-def _digest(data: Sequence[Trajectory]) -> str:
-    digest = hashlib.sha256()
-    for trajectory in data:
-        digest.update(msgspec.json.encode(trajectory) + b"\n")
-    return f"{len(data)} records {digest.hexdigest()[:16]}"
