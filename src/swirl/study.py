@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -152,23 +152,28 @@ def _accuracy(outcomes: Sequence[Outcome], when: str, task: str, mode: str) -> f
     return float(np.mean([value for outcome in outcomes for value in outcome.correct[when, task, mode].values()]))
 
 
-def terminal_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The rows as a table for the terminal."""
-    table = Table("task", "mode", "arm", "trained on", "before", "after", "gain [95 %]", "against control [95 %]")
+def terminal_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The rows for a terminal of 80 columns: a table for each task and mode."""
+    tables = {}
     for row in rows:
-        trained_on = sorted({min(row["trajectories"]), max(row["trajectories"])})
-        cells = (
-            row["task"],
-            row["mode"],
-            row["arm"],
-            " to ".join(map(str, trained_on)),
-            f"{row['before']:.3f}",
-            f"{row['after']:.3f}",
-            _shown(row["gain"]),
-            _shown(row["against_control"]),
-        )
-        table.add_row(*map(Text, cells))  # a plain string would be read as markup
-    return table
+        place = f"{row['task']}, {row['mode']}"
+        if place not in tables:
+            tables[place] = Table(title=Text(place), title_justify="left", box=None, padding=(0, 2, 0, 0))
+            for heading in ("arm", "before", "after", "gain [95 %]", "against control"):
+                tables[place].add_column(heading, no_wrap=True)
+        accuracies = (f"{row['before']:.3f}", f"{row['after']:.3f}")
+        cells = (row["arm"], *accuracies, _shown(row["gain"]), _shown(row["against_control"]))
+        tables[place].add_row(*map(Text, cells))  # a plain string would be read as markup
+    spaced = [part for table in tables.values() for part in (table, Text())]
+    return Group(*spaced, Text(f"trained on: {_sizes(rows)} trajectories; intervals over questions and seeds"))
+
+
+def _sizes(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many trajectories the arms were trained on: one number where it was the same for all."""
+    sizes = {row["arm"]: row["trajectories"] for row in rows}
+    if len({size for each in sizes.values() for size in each}) == 1:
+        return str(next(iter(sizes.values()))[0])
+    return ", ".join(f"{arm} {' / '.join(map(str, each))}" for arm, each in sizes.items())
 
 
 def _shown(interval: Interval | None) -> str:
