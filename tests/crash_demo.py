@@ -1,8 +1,8 @@
 """`make crash-test`: kill `swirl demo` 20 times at random moments, go on with the same command, compare every byte of content.
 
 A run folder takes up to five kills at seeded moments, spread over half the length of an undisturbed run, since a run that goes on has less
-to do; then it is let finish and compared with an undisturbed one. New folders are begun until 20 kills have hit. Prints one JSON line. Takes
-about a quarter of an hour on two cores.
+to do; then it is let finish and compared with an undisturbed one. New folders are begun until 20 kills have hit. Prints one JSON line.
+Takes about a quarter of an hour on two cores.
 """
 
 import json
