@@ -109,8 +109,8 @@ def observation_turn(step: Step) -> str:
 
 
 _OFFER = {
-    "search": "If a search would help, write the query as <search_query>your query</search_query>.",
-    "calculator": "If a calculation would help, write the expression as <math_exp>your expression</math_exp>.",
+    "search": "If a search would help, write the query in its tag: <search_query>your query</search_query>",
+    "calculator": "If a calculation would help, write the expression in its tag: <math_exp>your expression</math_exp>",
 }
 
 
@@ -118,7 +118,7 @@ def instructions(rules: Rules) -> str:
     """What the first user turn says before the question (paper, stage 1, in our words); empty for the bare style.
 
     >>> print(instructions(Rules(tools=("calculator",), max_calls=10)).splitlines()[1])
-    If a calculation would help, write the expression as <math_exp>your expression</math_exp>.
+    If a calculation would help, write the expression in its tag: <math_exp>your expression</math_exp>
     """
     if rules.prompt is PromptStyle.BARE:
         return ""
@@ -127,13 +127,13 @@ def instructions(rules: Rules) -> str:
     if rules.tools:
         lines += [
             f"You may need several queries, one after another, up to {rules.max_calls} in all. Do not repeat a query.",
-            "After each query you are shown its result as: QUERY -> RESULT.",
+            "The result of each query is shown to you in the next message, as QUERY -> RESULT. You never write results yourself.",
         ]
     if rules.prompt is PromptStyle.REASONED:
         lines.append(
             "Before each query, and before the answer, think step by step about what you know and what is still missing."
         )
-    lines.append("Once you know enough, write the final answer as <answer>your answer</answer>.")
+    lines.append("Once you know enough, write the final answer in its tag: <answer>your answer</answer>")
     if rules.tools:
         lines.append("Write either one query or one answer in a message, never both.")
     return "\n".join(lines)
