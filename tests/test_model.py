@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -151,24 +152,26 @@ def test_saving_over_a_folder_replaces_it_whole_and_leaves_nothing_behind(tmp_pa
     assert not (tmp_path / "saved" / "stale.safetensors").exists()
 
 
-@pytest.fixture
-def limit_files():
-    """A limit on the size of files, which stands in for a full disk."""
+@contextmanager
+def files_up_to(size):
+    """A limit on the size of files, which stands in for a full disk; it holds for the test's own output too, so only while it is needed."""
     kind, before = resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(kind, (size, before[1]))
-    resource.setrlimit(kind, before)
+    resource.setrlimit(kind, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, before)
 
 
 @pytest.mark.parametrize("size", [100, 40_000, 200_000], ids=["settings", "weights", "tokenizer"])
 @pytest.mark.parametrize("left", ["saved", "saved.old"], ids=["", "after a kill between two renames"])
-def test_a_full_disk_is_said_in_one_sentence_and_keeps_what_was_there(left, size, tmp_path, limit_files):
+def test_a_full_disk_is_said_in_one_sentence_and_keeps_what_was_there(left, size, tmp_path):
     lm = tiny_model(tmp_path / "m")
     save(lm, tmp_path / "saved")
     os.replace(tmp_path / "saved", tmp_path / left)
     train_a_little(lm)
     lm.tokenizer.add_tokens([f"word{i}" for i in range(3000)])
-    limit_files(size)
-    with pytest.raises(RunFolderError, match=r"^no space left to write .*saved; .*$"):
+    with files_up_to(size), pytest.raises(RunFolderError, match=r"^no space left to write .*saved; .*$"):
         save(lm, tmp_path / "saved")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "saved"]
     assert load(config_of(tmp_path / "saved")).name.split("@")[1] == lm.name.split("@")[1]
