@@ -1,5 +1,6 @@
 """The page and the table: whatever a model wrote is text, what is missing is said, labels by the training judge are named as such."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,8 @@ def test_the_table_fits_eighty_columns_even_before_training(parts: list[Evaluate
     console.print(terminal_table(summary(*parts)))
     text = console.export_text()
     assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert re.search(r"^ *overall|^ *t ", text, re.MULTILINE)
     assert "40.0%" in text
     assert "training judge (solver)" in text
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, to_builtins
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -102,16 +103,18 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
 
 def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
     """The summary for a terminal of 80 columns: sampled and greedy side by side."""
-    table = Table("", "decoding", "before", "after", "gain [95 %]", "labels")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in ("", "decoding", "before", "after", "gain [95 %]", "labels"):
+        table.add_column(heading, no_wrap=True)
     for name, stand in _places(summary):
-        for decoding, part in _decodings(stand):
-            table.add_row(name if decoding == "sampled" else "", decoding, *_cells(part))
+        for place, (decoding, part) in enumerate(_decodings(stand)):
+            table.add_row("" if place else name, decoding, *_cells(part))
     notes = [
         f"{summary['n']} held-out questions, seed {summary['seed']}, {summary['seconds']['total']:.0f} s, "
         f"{summary['peak_memory_mb']:.0f} MB.",
         *remarks(summary),
     ]
-    return Group(table, *(Text(note) for note in notes))
+    return Group(table, Text(), *(Text(note) for note in notes))
 
 
 def _places(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
