@@ -85,3 +85,10 @@ def test_how_many_are_under_way_changes_nothing(slots: int) -> None:
     states = [start(name=f"q{i}") for i in range(5)]
     policy = ScriptedPolicy([CALL, ANSWER])
     assert rollout(states, policy, BOX, Sampling(), slots=slots) == rollout(states, policy, BOX, Sampling())
+
+
+def test_endings_are_told_as_they_come() -> None:
+    told: list[int] = []
+    states = [start(max_calls=cap, name=f"q{i}") for i, cap in enumerate((5, 0, 1, 0))]
+    rollout(states, ScriptedPolicy([CALL, CALL, ANSWER]), BOX, Sampling(), on_ended=told.append)
+    assert told == [2, 1, 1]

@@ -4,7 +4,7 @@ Sampled at temperature 1 and greedily, because a gain at temperature 1 alone may
 answer the same questions from the same seeds, so their difference is taken question by question.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -102,11 +102,12 @@ def answer_all(
     *,
     seed: int,
     slots: int = 512,
+    on_ended: Callable[[int], None] = lambda count: None,
 ) -> list[Trajectory]:
     """One finished trajectory a question. The seed of each step depends on the run's seed, the question and the step, not on the policy."""
     own = derive(seed, "evaluate")
     states = [begin(question, rules, seed=own, policy=policy.name) for question in questions]
-    return rollout(states, policy, toolbox, sampling, slots=slots)
+    return rollout(states, policy, toolbox, sampling, slots=slots, on_ended=on_ended)
 
 
 def grade(task: Task, trajectory: Trajectory) -> tuple[bool, float]:

@@ -8,7 +8,7 @@ Differs from the paper: every ending has a `StopReason`, and a tool call beyond 
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -209,9 +209,10 @@ def rollout(
     *,
     slots: int = 512,
     on_tool_failure: OnToolFailure = "raise",
+    on_ended: Callable[[int], None] = lambda count: None,
 ) -> list[Trajectory]:
     """Finish every state, in order. Step `i` of a trajectory is sampled with `derive(trajectory.seed, "step", i)`, so the result does not
-    depend on `slots` but for floating-point rounding in the policy.
+    depend on `slots` but for floating-point rounding in the policy. `on_ended` hears after each step how many trajectories it ended.
 
     Raises `ToolFailure` where a tool's service is broken, unless `on_tool_failure` is "stop".
     """
@@ -227,5 +228,7 @@ def rollout(
         taken = [take(current[i], completion) for i, [completion] in zip(active, completions, strict=True)]
         for i, state in zip(active, _observe(taken, toolbox, on_tool_failure), strict=True):
             current[i] = state
-        active = [i for i in active if current[i].stop is None]
+        going = [i for i in active if current[i].stop is None]
+        on_ended(len(active) - len(going))
+        active = going
     return current

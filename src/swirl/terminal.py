@@ -1,15 +1,20 @@
-"""What a person sees while a stage works: a progress bar with ETA on a terminal, plain lines elsewhere or with NO_COLOR set."""
+"""What a person sees while a stage works: a bar with ETA on a terminal, a plain line now and then elsewhere or with NO_COLOR set."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 Advance = Callable[[int], None]
 """Called with the number of items done since the last call."""
+
+_SECONDS_A_LINE = 30.0
+"""Plain lines come no closer than this."""
 
 
 def console() -> Console:
@@ -34,7 +39,7 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
         return
     if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
         say(f"{label}: {total - done} {unit or 'items'}{f', {done} were there already' if done else ''}")
-        yield lambda count: None
+        yield _lines(label, total, done, unit)
         return
     columns = [
         TextColumn("{task.description:<28}"),
@@ -48,3 +53,29 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
     with Progress(*columns, console=console()) as bar:
         task = bar.add_task(label, total=total, completed=done)
         yield lambda count: bar.advance(task, count)
+
+
+def _lines(label: str, total: int, done: int, unit: str) -> Advance:
+    """Tells in plain lines how far it is."""
+    start = said = monotonic()
+    fresh = 0
+
+    def advance(count: int) -> None:
+        nonlocal said, fresh
+        fresh, now = fresh + count, monotonic()
+        if not fresh or now - said < _SECONDS_A_LINE or done + fresh >= total:
+            return
+        left = (now - start) / fresh * (total - done - fresh)
+        say(f"{label}: {done + fresh} of {total} {unit}, {_clock(now - start)} so far, about {_clock(left)} to go")
+        said = now
+
+    return advance
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> _clock(3725.4)
+    '1:02:05'
+    """
+    return str(timedelta(seconds=round(seconds)))

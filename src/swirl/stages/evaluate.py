@@ -21,7 +21,7 @@ from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import initial_policy, rules_of
 from swirl.stages.train import trained
 from swirl.tasks import Task
-from swirl.terminal import progress, say
+from swirl.terminal import Advance, progress, say
 from swirl.tools import Toolbox
 from swirl.types import PromptStyle, Question, Rules, Verdict
 
@@ -117,20 +117,26 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
                         policy = open_policy(config, run.config.seed)
                         run.lap("evaluate", f"load the policy ({when})")
                     size = run.config.evaluate.chunk
-                    answered = _evaluate_chunk(run, when, part, policy, part.questions[number * size :][:size])
+                    answered = _evaluate_chunk(run, when, part, policy, part.questions[number * size :][:size], advance)
                     out.append(answered)
                     tokens = sum(one.trajectory.num_tokens for one in answered)
                     run.lap("evaluate", f"{out.path.stem}, chunk {number}", count=len(answered), tokens=tokens)
-                    advance(len(answered))
 
 
 def _evaluate_chunk(
-    run: Run, when: When, part: _Part, policy: Policy, questions: Sequence[Question]
+    run: Run, when: When, part: _Part, policy: Policy, questions: Sequence[Question], advance: Advance
 ) -> list[EvaluatedTrajectory]:
     config = run.config.evaluate
     sampling = config.sampling(part.mode)
     finished = answer_all(
-        questions, part.rules, policy, part.toolbox, sampling, seed=run.config.seed, slots=config.slots
+        questions,
+        part.rules,
+        policy,
+        part.toolbox,
+        sampling,
+        seed=run.config.seed,
+        slots=config.slots,
+        on_ended=advance,
     )
     labels: dict[str, list[Verdict]] = {}
     if part.labelling is not None:

@@ -51,11 +51,11 @@ def generate(run: Run) -> None:
                     config.sampling,
                     slots=config.slots,
                     on_tool_failure=config.tool_failure,
+                    on_ended=advance,
                 )
                 out.append(done)
                 tokens = sum(trajectory.num_tokens for trajectory in done)
                 run.lap("generate", f"chunk {number}", count=len(done), tokens=tokens)
-                advance(len(done))
 
 
 def generated(run: Run) -> list[Trajectory]:
