@@ -40,6 +40,8 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["dmeo"], "unknown command 'dmeo': `swirl --help` lists them all; did you mean 'demo'?"),
         (["run", "gsmk8"], "did you mean 'gsm8k'?"),
         (["run"], "expected `swirl run RECIPE [OPTIONS]`, found nothing in place of RECIPE"),
+        (["run", ""], "expected `swirl run RECIPE [OPTIONS]`, found '' in place of RECIPE"),
+        (["train", ""], "expected `swirl train RUN [OPTIONS]`, found '' in place of RUN"),
         (["run", "--seed", "2", "smoke"], "expected `swirl run RECIPE [OPTIONS]`, found '--seed' in place of RECIPE"),
         (["train", "--seed", "2", "runs/x"], "expected `swirl train RUN [OPTIONS]`, found '--seed' in place of RUN"),
         (["run", "demo", "--train.update", "3"], "--train.updates INT"),

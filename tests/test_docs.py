@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from swirl import cli, stages
 from swirl.cli import main
-from swirl.recipe import bundled_recipes
+from swirl.recipe import bundled_recipes, load_recipe
+from swirl.run import Run
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,18 +72,22 @@ def test_the_pages_have_commands_and_python() -> None:
 def test_a_swirl_command_parses(
     page: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each of its flags is one that the command's help lists; `recipes` simply runs."""
+    """With all its words, where files and run folders it names are there; what it would do is left out."""
     monkeypatch.chdir(tmp_path)
+    main(["recipes", "copy", "gsm8k"])
+    Run.create(Path("runs/mine"), load_recipe("smoke").config)
+    done: list[object] = []
+    monkeypatch.setattr(stages, "run_all", lambda path, config: done.append(config) or Run(path, config))
+    monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: done.append(config))
+    monkeypatch.setattr(cli, "_show", lambda run: None)
     words = shlex.split(command)[1:]
     if words[0] == "recipes":
-        assert main(words) == 0, page
-        return
+        Path("gsm8k.toml").unlink()
     with contextlib.suppress(SystemExit):
-        assert main([words[0], "--help"]) == 0
-    told = capsys.readouterr().out
-    assert f"usage: swirl {words[0]}" in told, f"{page}: {command}"
-    known = set(re.findall(r"--[a-z][\w.-]*", told))
-    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, f"{page}: {command}"
+        assert main(words) == 0, f"{page}: {command}\n{capsys.readouterr().err}"
+        assert words[0] == "recipes" or done, f"{page}: {command}"
+        return
+    assert "--help" in words, f"{page}: {command}\n{capsys.readouterr().err}"
 
 
 @pytest.mark.parametrize(("page", "command"), MAKE)

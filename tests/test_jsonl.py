@@ -24,6 +24,25 @@ def test_ids_and_answers_may_be_numbers_and_blank_lines_are_nothing(tmp_path: Pa
     assert own.grade(second, "Ada Lovelace").f1 == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize(
+    ("gold", "right", "wrong"),
+    [
+        ("3.5", ["3.5", "$3.50", "3.5 miles"], ["35", "5.3", ""]),
+        ("-5", ["-5", "-5.0"], ["5", "it is 5"]),
+        ("3/4", ["0.75", "3/4"], ["34", "3 4", "4/3"]),
+        ("1,250", ["1250", "$1,250"], ["1.25", "1,25"]),
+        ("May 1995", ["may 1995"], ["June 1995", "1995"]),
+        ("Apollo 11", ["the Apollo 11"], ["Gemini 11", "11"]),
+    ],
+)
+def test_numbers_are_compared_by_value_and_names_with_numbers_as_texts(
+    gold: str, right: list[str], wrong: list[str], tmp_path: Path
+) -> None:
+    own = task(tmp_path, f'{{"id": 1, "question": "?", "answer": "{gold}"}}')
+    [question] = own.questions("train")
+    assert [answer for answer in [*right, *wrong] if own.grade(question, answer).correct] == right
+
+
 def test_a_byte_order_mark_at_the_start_is_nothing(tmp_path: Path) -> None:
     [question] = task(tmp_path, b'\xef\xbb\xbf{"id": "1", "question": "?"}').questions("train")
     assert question.id == "1"

@@ -98,6 +98,22 @@ def test_saved_adapters_load_on_their_base(tmp_path):
     assert torch.equal(logits(further.network), logits(again.network))
 
 
+def test_small_changes_of_an_adapter_are_not_lost_in_coarse_weights(tmp_path):
+    lm = load(config_of(write_model(tmp_path / "m"), lora_rank=4, dtype="bfloat16"))
+    before = logits(lm.network)
+    with torch.no_grad():
+        for name, weight in lm.network.named_parameters():
+            if "lora_B" in name:
+                weight += 1e-3
+    save(lm, tmp_path / "adapter")
+    trained = logits(lm.network)
+    assert not torch.equal(trained, before)
+    assert torch.equal(logits(load(config_of(tmp_path / "adapter", dtype="bfloat16")).network), trained)
+    further = load(config_of(tmp_path / "adapter", lora_rank=2, dtype="bfloat16"))
+    precise = load(config_of(tmp_path / "adapter"))
+    assert torch.equal(logits(further.network), logits(precise.network))
+
+
 def save_adapter(base, folder):
     lm = load(config_of(base, lora_rank=4))
     train_a_little(lm)

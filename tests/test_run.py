@@ -9,6 +9,7 @@ import pytest
 from swirl.errors import RunFolderError
 from swirl.recipe import RunConfig, load_recipe
 from swirl.run import STAGES, Run, locked
+from swirl.types import OnMalformed, PromptStyle
 
 
 def test_a_run_folder_keeps_the_resolved_configuration_and_versions(tmp_path: Path) -> None:
@@ -111,6 +112,37 @@ def test_settings_of_an_earlier_stage_cannot_be_changed_later(tmp_path: Path) ->
         RunFolderError, match=r"`generate` has run with other settings \(generate.samples: 5 -> 9\); use `swirl gen"
     ):
         run.reconfigure("train", changed, redo=True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "setting", "value"),
+    [
+        ("evaluation", "policy.model", "other"),
+        ("evaluation", "generate.malformed", OnMalformed.OBSERVE),
+        ("evaluation", "generate.prompt", PromptStyle.REASONED),
+        ("evaluation", "judge.name", "random"),
+        ("warm_start", "generate.tasks", ("world",)),
+        ("warm_start", "generate.max_calls", 2),
+        ("warm_start", "policy.lora_rank", 4),
+    ],
+)
+def test_what_a_baseline_or_a_warm_start_was_made_with_stays(
+    stage: str, setting: str, value: object, tmp_path: Path
+) -> None:
+    run = Run.create(tmp_path, RunConfig())
+    (tmp_path / stage).mkdir()
+    part, name = setting.split(".")
+    changed = dataclasses.replace(run.config, **{part: dataclasses.replace(getattr(run.config, part), **{name: value})})
+    with pytest.raises(RunFolderError, match=f"has run with other settings .{setting}"):
+        run.reconfigure("generate", changed, redo=False)
+
+
+def test_a_kill_while_the_folder_was_made_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "run.toml.part").write_text("schema =")
+    with locked(tmp_path):
+        Run.create(tmp_path, RunConfig())
+    assert Run.open(tmp_path).config == RunConfig()
+    assert not (tmp_path / "run.toml.part").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from swirl.catalog import open_task
 from swirl.errors import ConfigError, RunFolderError
 from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
@@ -21,8 +22,9 @@ from swirl.recipe import RunConfig
 from swirl.records import Appender, read
 from swirl.rollout import GenerateConfig, begin, rollout
 from swirl.run import Run
-from swirl.stages import STAGES
+from swirl.stages import STAGES, run_stage
 from swirl.stages.check import check
+from swirl.stages.evaluate import _parts, _trained_on
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
 from swirl.stages.judge import compare, judge, measured
@@ -86,6 +88,34 @@ def test_two_judges_are_compared_on_the_same_steps(run: Run) -> None:
     assert (found.missing, found.n) == (0, len(list(read(run.path / "verdicts.jsonl", JudgedStep))))
     assert (run.path / "verdicts-rule.jsonl").exists()
     assert found.truth == pytest.approx((found.n - 2) / found.n)
+
+
+def test_flags_beside_a_comparison_count(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    judge(run)
+    changed = replace(CONFIG, judge=JudgeConfig(name="solver", max_tokens=7))
+    with pytest.raises(RunFolderError, match=r"`judge` has run with other settings .*max_tokens"):
+        run_stage("judge", run.path, changed, compare=("rule", "solver"))
+    run_stage("judge", run.path, changed, redo=True, compare=("rule", "solver"))
+    assert Run.open(run.path).config.judge.max_tokens == 7
+    assert "rule against solver" in capsys.readouterr().out
+
+
+def test_one_question_without_a_solution_leaves_a_judge_unmeasured(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "question": "2 + 3?", "answer": ["5"], "meta": {"answer": "2 + 3 = <<2+3=5>>5\n#### 5"}},
+        {"id": "2", "question": "2 + 4?", "answer": ["6"]},
+    ]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    config = replace(
+        CONFIG, generate=replace(CONFIG.generate, tasks=(f"gsm8k:{tmp_path}",)), judge=JudgeConfig(name="rule")
+    )
+    own = Run.create(tmp_path / "run", config)
+    questions = training_questions(own, open_task(f"gsm8k:{tmp_path}"), 2)
+    with Appender(own.trajectories, Trajectory) as out:
+        out.append([play(question, ANSWERS_AT_ONCE) for question in questions])
+    judge(own)
+    assert [len(found) for found in (questions, list(read(own.trajectories, Trajectory)))] == [2, 2]
+    assert measured(own) is None
 
 
 def test_a_judge_is_measured_against_one_that_knows_the_solutions(run: Run) -> None:
@@ -230,6 +260,22 @@ def test_the_cap_is_the_tasks_own_unless_the_recipe_has_one(run: Run) -> None:
     assert rules_of(run, Arithmetic()).max_calls == Arithmetic().max_calls
     run.config = replace(CONFIG, generate=GenerateConfig(tasks=("arithmetic",), max_calls=3))
     assert rules_of(run, Arithmetic()).max_calls == 3
+    [part, *_] = _parts(run, Arithmetic())
+    assert part.rules.max_calls == 3, "evaluated as trained"
+    run.config = replace(run.config, evaluate=replace(run.config.evaluate, max_calls=4))
+    [part, *_] = _parts(run, Arithmetic())
+    assert part.rules.max_calls == 4
+
+
+@pytest.mark.parametrize(("split", "count"), [("", 2), (', "split": "test"', 0)])
+def test_questions_that_were_trained_on_are_counted(split: str, count: int, tmp_path: Path) -> None:
+    rows = [f'{{"id": "{i}", "question": "What is {i} + 3?", "answer": "5"{split}}}' for i in range(2)]
+    rows.append('{"id": "t", "question": "What is 9 + 3?", "answer": "12", "split": "train"}')
+    (tmp_path / "mine.jsonl").write_text("\n".join(rows))
+    spec = f"jsonl:{tmp_path / 'mine.jsonl'}"
+    config = replace(CONFIG, generate=replace(CONFIG.generate, tasks=(spec,)), judge=JudgeConfig(name="rule"))
+    run = Run.create(tmp_path / "run", config)
+    assert _trained_on(run, list(_parts(run, open_task(spec)))) == count
 
 
 def test_the_warm_started_model_is_asked_for_where_the_recipe_has_a_warm_start(run: Run) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.recipe import Recipe, RunConfig, load_recipe
+from swirl.recipe import Arm, Recipe, RunConfig, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
 from swirl.study import Outcome, read_outcome, run_study, table_rows, terminal_table
@@ -93,6 +93,24 @@ def test_a_study_says_that_its_seeds_are_its_own(tmp_path: Path) -> None:
     recipe = load_recipe("filters")
     with pytest.raises(ConfigError, match=r"found seed = 9; set study.seeds"):
         run_study(recipe, replace(recipe.config, seed=9), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"judge": {"name": "reference"}}, "the judge `reference` needs worked solutions"),
+        ({"seed": 4}, r"arm last: .* found seed = 4; set study.seeds"),
+    ],
+)
+def test_an_arm_that_cannot_work_is_found_before_the_first_runs(
+    changes: dict[str, object], told: str, tmp_path: Path
+) -> None:
+    recipe = load_recipe("filters")
+    assert recipe.study is not None
+    study = replace(recipe.study, arms=(*recipe.study.arms, Arm(name="last", changes=changes)))
+    with pytest.raises(ConfigError, match=told):
+        run_study(replace(recipe, study=study), recipe.config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recipe_without_a_study_is_refused(tmp_path: Path) -> None:

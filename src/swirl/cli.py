@@ -20,7 +20,7 @@ from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, RecipesCommand, RunC
 from swirl.errors import ConfigError, SwirlError
 from swirl.recipe import RunConfig, load_recipe, nearest
 from swirl.report import read_summary, terminal_table
-from swirl.run import Run, locked
+from swirl.run import Run
 from swirl.terminal import say
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def _parse(usage: str, words: Sequence[str], default: T) -> T:
 
 def _take(words: Sequence[str], usage: str) -> tuple[str, Sequence[str]]:
     """The word that has to come first, and the flags after it; nothing is needed where only help is asked for."""
-    if words and not words[0].startswith("-"):
+    if words and words[0] and not words[0].startswith("-"):
         return words[0], words[1:]
     if {"-h", "--help"}.intersection(words):
         return "", words
@@ -134,11 +134,7 @@ def _stage(name: str, words: Sequence[str]) -> None:
     path, recipe = Path(first), _flag(flags, "--recipe")
     config = load_recipe(recipe).config if recipe else Run.open(path).config if first else RunConfig()
     command = _parse(usage, flags, kind(config=config))
-    if compare := getattr(command, "compare", ()):
-        with locked(path):
-            stages.print_agreement(Run.open(path), compare)
-    else:
-        stages.run_stage(stage, path, command.config, redo=command.redo)
+    stages.run_stage(stage, path, command.config, redo=command.redo, compare=getattr(command, "compare", ()))
     if name in ("evaluate", "report"):
         _show(Run.open(path))
 

@@ -125,17 +125,8 @@ class _Parser:
     def product(self) -> Fraction:
         left = self.signed()
         while self.peek() in ("*", "/", "//", "%"):
-            operator = self.take()
-            if operator == "%" and not self._starts_operand():
-                left = self.operate(_BINARY["/"], left, Fraction(100))
-            else:
-                left = self.operate(_BINARY[operator], left, self.signed())
+            left = self.operate(_BINARY[self.take()], left, self.signed())
         return left
-
-    def _starts_operand(self) -> bool:
-        """Whether what follows a `%` is an operand; a sign is not, so `20% + 5` is a percentage and a sum."""
-        token = self.peek()
-        return token in ("(", "$") or token[:1].isalnum() or token[:1] == "."
 
     def signed(self) -> Fraction:
         self.depth += 1
@@ -152,17 +143,25 @@ class _Parser:
 
     def power(self) -> Fraction:
         base = self.atom()
+        while self.peek() == "%" and not self._remainder():
+            self.take()
+            base = self.operate(_BINARY["/"], base, Fraction(100))
         if self.peek() in ("**", "^"):
             self.take()
             exponent = self.signed()
             return self.operate(_power, base, exponent)
         return base
 
+    def _remainder(self) -> bool:
+        """Whether the `%` here has an operand after it; a sign is none, so `20% + 5` is a percentage and a sum."""
+        after = self.tokens[self.place + 1] if self.place + 1 < len(self.tokens) else ""
+        return after in ("(", "$") or after[:1].isalnum() or after[:1] == "."
+
     def atom(self) -> Fraction:
         token = self.take()
         if token == "$":
             token = self.take()
-            if not token[:1].isdigit():
+            if not token[:1].isdigit() and token[:1] != ".":
                 raise BadExpression("expected a number after '$'")
         if token == "(":
             result = self.sum()

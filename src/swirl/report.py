@@ -69,6 +69,8 @@ class Summary(_Stand, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.
     tasks: dict[str, _Stand]
     seconds: _Seconds
     peak_memory_mb: float
+    n_trained_on: int = 0
+    """How many of the questions are training questions too."""
     prompts: dict[str, _Stand] = {}
     agreement: _Agreement | None = None
 
@@ -101,6 +103,20 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def questions(summary: Mapping[str, Any]) -> str:
+    """What was asked: held-out questions, or not.
+
+    >>> questions({"n": 64, "n_trained_on": 0}), questions({"n": 64, "n_trained_on": 10})
+    ('64 held-out questions', '64 questions, 10 of them trained on')
+    """
+    trained_on = summary.get("n_trained_on", 0)
+    return (
+        f"{summary['n']} questions, {trained_on} of them trained on"
+        if trained_on
+        else f"{summary['n']} held-out questions"
+    )
+
+
 def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
     """The summary for a terminal of 80 columns: sampled and greedy side by side."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -110,7 +126,7 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
         for place, (decoding, part) in enumerate(_decodings(stand)):
             table.add_row("" if place else name, decoding, *_cells(part))
     notes = [
-        f"{summary['n']} held-out questions, seed {summary['seed']}, {summary['seconds']['total']:.0f} s, "
+        f"{questions(summary)}, seed {summary['seed']}, {summary['seconds']['total']:.0f} s, "
         f"{summary['peak_memory_mb']:.0f} MB.",
         *remarks(summary),
     ]
@@ -166,6 +182,7 @@ def view(path: Path) -> dict[str, Any]:
         "config": config,
         "summary": summary,
         "headline": _headline(summary),
+        "questions": questions(summary) if summary else "",
         "remarks": remarks(summary) if summary else [],
         "accuracy_plot": _accuracy_plot(summary),
         "curves": _curves(path / "train" / "metrics.jsonl"),

@@ -55,13 +55,14 @@ _OUTPUTS = {
     "report": ["report.html"],
 }
 _START = ("seed", "policy.model", "policy.dtype")
+_RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 _DECIDED_BY = {
-    "warm_start": ("warm_start.", *_START),
+    "warm_start": ("warm_start.", "generate.tasks", *_RULES, "policy.lora_", *_START),
     "generate": ("generate.", *_START),
     "judge": ("judge.name", "judge.model", "judge.max_tokens"),
     "filter": ("filter.",),
     "train": ("train.", "judge.reward", "policy.lora_"),
-    "evaluate": ("evaluate.",),
+    "evaluate": ("evaluate.", "judge.name", *_RULES, *_START),
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin. `policy.device` and `policy.threads` decide its rounding."""
@@ -219,7 +220,8 @@ class Run:
 
 def _require_ours(path: Path) -> None:
     """Raise where a folder holds anything but a run."""
-    if path.is_dir() and not (path / "run.toml").exists() and any(entry.name != "run.lock" for entry in path.iterdir()):
+    known = ("run.lock", "run.toml.part")
+    if path.is_dir() and not (path / "run.toml").exists() and any(entry.name not in known for entry in path.iterdir()):
         raise RunFolderError(
             f"expected a new, empty or run folder at {path}, found other files in it; choose another --out"
         )

@@ -59,12 +59,16 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
         raise ConfigError(
             f"a study has its seeds in the recipe's [study], found seed = {config.seed}; set study.seeds there"
         )
+    arms = {arm.name: _configured(config, arm) for arm in study.arms}
+    for own in arms.values():
+        stages.check(own, stages.STAGES)
     outcomes = []
     for seed in study.seeds:
         donors: list[Run] = []
         for arm in study.arms:
             say(f"study {recipe.name}: arm {arm.name}, seed {seed}")
-            donors.append(_run_arm(config, arm, seed, out, donors))
+            path = out / f"{arm.name}-seed{seed}"
+            donors.append(_run_arm(replace(arms[arm.name], seed=seed), path, donors))
             outcomes.append(read_outcome(donors[-1], arm.name, seed))
     rows = table_rows(outcomes, control=study.control or study.arms[0].name)
     write_json(
@@ -74,14 +78,22 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
     return out / "study.json"
 
 
-def _run_arm(config: RunConfig, arm: Arm, seed: int, out: Path, donors: Sequence[Run]) -> Run:
-    own = replace(configure(merge(to_table(config), arm.changes), f"arm {arm.name}"), seed=seed)
-    path = out / f"{arm.name}-seed{seed}"
+def _configured(config: RunConfig, arm: Arm) -> RunConfig:
+    """A run's configuration as an arm changes it; the seed is the study's to set."""
+    own = configure(merge(to_table(config), arm.changes), f"arm {arm.name}")
+    if own.seed != config.seed:
+        raise ConfigError(
+            f"arm {arm.name}: every arm runs with all seeds of the study, found seed = {own.seed}; set study.seeds"
+        )
+    return own
+
+
+def _run_arm(config: RunConfig, path: Path, donors: Sequence[Run]) -> Run:
     if not (path / "run.toml").exists():
-        run = Run.create(path, own)
+        run = Run.create(path, config)
         for donor in donors:
             _borrow(run, donor)
-    return stages.run_all(path, own)
+    return stages.run_all(path, config)
 
 
 def _borrow(run: Run, donor: Run) -> None:

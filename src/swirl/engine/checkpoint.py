@@ -80,13 +80,14 @@ def adapter_base(folder: Path) -> str:
     return base
 
 
-def merge_adapter(base: Any, folder: Path) -> Any:
-    """The base model with the adapter of a folder added to its weights."""
+def put_adapter(base: Any, folder: Path, *, merge: bool) -> Any:
+    """The base model with the adapter of a folder on it, or added to its weights."""
     from peft import PeftModel
 
     try:
         with peft_quiet():
-            return PeftModel.from_pretrained(base, folder, local_files_only=True).merge_and_unload().eval()
+            network = PeftModel.from_pretrained(base, folder, local_files_only=True)
+            return (network.merge_and_unload() if merge else network).eval()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelError(f"the adapter in {folder} cannot be put on its base model: {_reason(error)}") from error
 

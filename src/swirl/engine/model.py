@@ -1,7 +1,7 @@
 """Load, adapt, save: a causal language model with its tokenizer, on one device.
 
 Weights come from safetensors only and no code from a model folder is ever run. `load` always gives the initial policy of a run, the one
-that `reference` gives back during training: an adapter that `save` wrote is merged into its base model first.
+that `reference` gives back during training, with the adapter that `save` wrote on its base model where the folder is one.
 
 Loading turns torch's deterministic algorithms on, and the remarks and progress bars of transformers off, for the whole process.
 """
@@ -24,8 +24,8 @@ from swirl.engine.checkpoint import (
     adapter_base,
     load_network,
     load_tokenizer,
-    merge_adapter,
     peft_quiet,
+    put_adapter,
     read_weights,
     weights_digest,
     write_folder,
@@ -148,11 +148,14 @@ def _snapshot(model: str) -> Path:
 
 
 def _initial_network(folder: Path, config: PolicyConfig, device: torch.device) -> Any:
-    dtype = getattr(torch, config.dtype)
-    if (folder / ADAPTER).is_file():
-        base = _initial_network(locate(adapter_base(folder)), replace(config, lora_rank=0), torch.device("cpu"))
-        return merge_adapter(base, folder).to(device)
-    return load_network(folder, dtype).to(device)
+    """Coarse weights would round an adapter's small changes away, so it is not added to them: it stays beside them, or, where other
+    adapters are to come on top, all weights are taken in single precision."""
+    if not (folder / ADAPTER).is_file():
+        return load_network(folder, getattr(torch, config.dtype)).to(device)
+    beside = config.dtype == "bfloat16" and not config.lora_rank
+    own = replace(config, lora_rank=0, dtype="bfloat16" if beside else "float32")
+    base = _initial_network(locate(adapter_base(folder)), own, torch.device("cpu"))
+    return put_adapter(base, folder, merge=not beside).to(device)
 
 
 def _with_adapters(network: Any, config: PolicyConfig, seed: int) -> Any:

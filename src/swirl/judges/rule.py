@@ -119,7 +119,8 @@ def _fault_in_answer(state: Trajectory, answer: str) -> str:
     if not results:
         return "answers before anything was looked up"
     if numbers := written(answer):
-        return _fault_in_numbers(numbers, set().union(*map(held, results)), held(state.question.text))
+        fault = _fault_in_numbers(numbers, set().union(*map(held, results)), held(state.question.text))
+        return fault or _fault_in_words_beside(state, answer, results)
     words = _content(answer)
     if not words:
         return "the answer has no content word"
@@ -139,6 +140,15 @@ def _fault_in_numbers(numbers: Sequence[Fraction], seen: set[Fraction], asked: s
     if foreign or not found:
         return f"{show((foreign or numbers)[0])} is none of the results"
     return ""
+
+
+def _fault_in_words_beside(state: Trajectory, answer: str, results: Sequence[str]) -> str:
+    """Of an answer that holds numbers. Where there is only a calculator, words are units and talk."""
+    if "search" not in state.rules.tools:
+        return ""
+    known = _content(state.question.text).union(*map(_content, results))
+    foreign = sorted(word for word in _content(answer) - known if not held(word))
+    return f"{foreign[0]} occurs in no result" if foreign else ""
 
 
 def _fault_in_yes_or_no(state: Trajectory) -> str:

@@ -4,9 +4,10 @@ Work is cut into fixed chunks that are committed whole; a stage that was killed 
 same as if it had never been disturbed. Commands and studies call these; the method itself is in the files named after it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from swirl.judges import JudgeName
 from swirl.recipe import RunConfig
 from swirl.report import write_report
 from swirl.run import Run, locked
@@ -14,8 +15,7 @@ from swirl.stages.check import check
 from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
-from swirl.stages.judge import judge
-from swirl.stages.judge import print_agreement as print_agreement
+from swirl.stages.judge import judge, print_agreement
 from swirl.stages.train import train
 from swirl.stages.warm_start import warm_start
 
@@ -47,10 +47,16 @@ def run_all(path: Path, config: RunConfig) -> Run:
     return run
 
 
-def run_stage(name: str, path: Path, config: RunConfig, *, redo: bool = False) -> None:
-    """One stage over a run folder, which is made where it is not there. Nothing is removed by `redo` for a stage that is bound to fail."""
+def run_stage(
+    name: str, path: Path, config: RunConfig, *, redo: bool = False, compare: Sequence[JudgeName] = ()
+) -> None:
+    """One stage over a run folder, which is made where it is not there. Nothing is removed by `redo` for a stage that is bound to fail.
+    With `compare`, which only judging knows, two judges judge in place of the run's own, and their agreement is printed."""
     check(config, [name])
     with locked(path):
         run = Run.open(path) if (path / "run.toml").exists() else Run.create(path, config)
         run.reconfigure(name, config, redo)
-        STAGES[name](run)
+        if compare:
+            print_agreement(run, compare)
+        else:
+            STAGES[name](run)

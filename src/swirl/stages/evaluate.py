@@ -21,6 +21,7 @@ from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import initial_policy, rules_of
 from swirl.stages.train import trained
 from swirl.tasks import Task
+from swirl.tasks.answers import normalise
 from swirl.terminal import Advance, progress, say
 from swirl.tools import Toolbox
 from swirl.types import PromptStyle, Question, Rules, Verdict
@@ -47,6 +48,11 @@ def evaluate(run: Run) -> None:
     agreement = measured(run)
     after = trained(run)
     parts = [part for spec in run.config.evaluate.tasks for part in _parts(run, open_task(spec))]
+    if trained_on := _trained_on(run, parts):
+        say(
+            f"evaluate: {trained_on} of the questions are training questions too, so the figures are not held-out ones; give your "
+            "questions a `split`, or name others in evaluate.tasks"
+        )
     policies: list[tuple[When, PolicyConfig]] = [("before", initial_policy(run))]
     if after:
         policies.append(("after", replace(run.config.policy, model=str(run.model), lora_rank=0)))
@@ -64,11 +70,22 @@ def _parts(run: Run, task: Task) -> Iterator[_Part]:
         say(f"{task.name}: {config.questions} held-out questions asked for, {len(questions)} are there; using them all")
     labelling = _labelling(run, questions)
     for prompt in _styles(run):
-        rules = msgspec.structs.replace(
-            rules_of(run, task), prompt=prompt, max_calls=config.max_calls or task.max_calls
-        )
+        own = rules_of(run, task)
+        rules = msgspec.structs.replace(own, prompt=prompt, max_calls=config.max_calls or own.max_calls)
         for mode in config.modes:
             yield _Part(task, toolbox, questions, rules, mode, labelling)
+
+
+def _trained_on(run: Run, parts: Sequence[_Part]) -> int:
+    """How many of the questions are among the training questions, by their normalised texts."""
+    config = run.config.generate
+    texts = {
+        normalise(question.text)
+        for spec in config.tasks
+        for question in islice(open_task(spec).questions("train", run.config.seed), config.questions)
+    }
+    asked = {(part.task.name, question.id): question.text for part in parts for question in part.questions}
+    return sum(normalise(text) in texts for text in asked.values())
 
 
 def _labelling(run: Run, questions: Sequence[Question]) -> Judge | None:
@@ -180,6 +197,7 @@ def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any
         "filter": config.filter.rule.value,
         "objective": config.train.objective,
         "n": len({(record.task, record.trajectory.question.id) for record in records}),
+        "n_trained_on": _trained_on(run, parts),
     }
     seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
     peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])

@@ -104,10 +104,10 @@ def measured(run: Run) -> dict[str, Any] | None:
     if not run.verdicts(own).exists():
         return None
     judged = _in_order(verdicts_of(run, own, trajectories))
-    by_task = {trajectory.question.task: trajectory.question for trajectory in trajectories}
+    asked = {(trajectory.question.task, trajectory.question.id): trajectory.question for trajectory in trajectories}
     for name in KNOWING:
         knowing = open_judge(name, run.config.judge, run.config.policy, run.config.seed)
-        if name != own and not any(objection(knowing, question) for question in by_task.values()):
+        if name != own and not any(objection(knowing, question) for question in asked.values()):
             found = agreement(judged, [record.verdict for record in judge_steps(knowing, trajectories)])
             return {"judge": own, "against": name, **msgspec.to_builtins(found)}
     return None

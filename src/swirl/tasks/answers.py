@@ -75,6 +75,16 @@ def number(text: str) -> Fraction | None:
         return None
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number and nothing else, but for a currency or a percent sign.
+
+    >>> [text for text in ("-3.5", "$1,250", "50%", "3/4", "10 apples", "May 1995", "1995-05") if is_number(text)]
+    ['-3.5', '$1,250', '50%', '3/4']
+    """
+    bare = text.strip().replace("−", "-").replace("$", "").removesuffix("%").strip()
+    return number(text) is not None and _NUMBER.fullmatch(bare) is not None
+
+
 def numeric_equal(answer: str, gold: str) -> bool:
     """Whether two texts hold the same number.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from swirl.errors import ConfigError, RecordError
 from swirl.tasks import Grade, Split
-from swirl.tasks.answers import exact_match, f1, number, numeric_equal
+from swirl.tasks.answers import exact_match, f1, is_number, numeric_equal
 from swirl.tasks.rows import by_id, read_rows, shuffled
 from swirl.types import Passage, Question
 
@@ -41,11 +41,12 @@ class Jsonl:
             yield where, Question(id=name, task="jsonl", text=row.text("question"), answers=row.texts("answer"))
 
     def grade(self, question: Question, answer: str) -> Grade:
-        """By value where an accepted answer is a number, else by exact match."""
+        """Against an accepted answer that is a number by value, against any other by exact match."""
         if not question.answers:
             raise ConfigError(f"question {question.id!r} has no accepted answer to compare with; add its `answer`")
-        numbers = [gold for gold in question.answers if number(gold) is not None]
-        correct = exact_match(answer, question.answers) or any(numeric_equal(answer, gold) for gold in numbers)
+        correct = any(
+            numeric_equal(answer, gold) if is_number(gold) else exact_match(answer, [gold]) for gold in question.answers
+        )
         return Grade(correct=correct, f1=f1(answer, question.answers))
 
     def passages(self) -> Sequence[Passage]:
