@@ -48,7 +48,7 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 COMMANDS = sorted(set(commands()))
-SWIRL = [pair for pair in COMMANDS if pair[1].startswith("swirl ") and not re.search(r"[A-Z|]{2}", pair[1])]
+SWIRL = [pair for pair in COMMANDS if pair[1].startswith("swirl ") and not re.search(r"[A-Z|]{2}| [A-Z]\b", pair[1])]
 MAKE = [pair for pair in COMMANDS if pair[1].startswith("make ")]
 
 

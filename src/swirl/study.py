@@ -22,6 +22,7 @@ from swirl.filters import Selection
 from swirl.recipe import Arm, Recipe, RunConfig, configure, merge, to_table
 from swirl.records import read, read_document, write_json
 from swirl.run import Run
+from swirl.stages.check import check
 from swirl.statistics import Interval, crossed_bootstrap
 from swirl.terminal import say
 
@@ -61,7 +62,7 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
         )
     arms = {arm.name: _configured(config, arm) for arm in study.arms}
     for own in arms.values():
-        stages.check(own, stages.STAGES)
+        check(own, stages.STAGES)
     outcomes = []
     for seed in study.seeds:
         donors: list[Run] = []
