@@ -56,18 +56,18 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
 
 
 def _lines(label: str, total: int, done: int, unit: str) -> Advance:
-    """Tells in plain lines how far it is."""
+    """Tells in plain lines how far it is, where it got further."""
     start = said = monotonic()
-    fresh = 0
+    fresh = told = 0
 
     def advance(count: int) -> None:
-        nonlocal said, fresh
+        nonlocal said, fresh, told
         fresh, now = fresh + count, monotonic()
-        if not fresh or now - said < _SECONDS_A_LINE or done + fresh >= total:
+        if fresh == told or now - said < _SECONDS_A_LINE or done + fresh >= total:
             return
         left = (now - start) / fresh * (total - done - fresh)
         say(f"{label}: {done + fresh} of {total} {unit}, {_clock(now - start)} so far, about {_clock(left)} to go")
-        said = now
+        said, told = now, fresh
 
     return advance
 
