@@ -134,11 +134,13 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def _places(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if len(summary["tasks"]) != 1:
+    tasks, prompts = summary["tasks"], summary.get("prompts", {})
+    if len(tasks) != 1:
         yield "overall", summary
-    yield from summary["tasks"].items()
-    for style, stand in summary.get("prompts", {}).items():
-        yield f"prompt: {style}", stand
+    if len(tasks) != 1 or not prompts:
+        yield from tasks.items()
+    for style, stand in prompts.items():
+        yield f"{', '.join(tasks) if len(tasks) == 1 else 'overall'}, {style}", stand
 
 
 def _decodings(stand: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
