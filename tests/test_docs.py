@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from swirl import cli, stages
+from swirl import cli, stages, study
 from swirl.cli import main
 from swirl.recipe import bundled_recipes, load_recipe
 from swirl.run import Run
@@ -79,6 +79,7 @@ def test_a_swirl_command_parses(
     done: list[object] = []
     monkeypatch.setattr(stages, "run_all", lambda path, config: done.append(config) or Run(path, config))
     monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: done.append(config))
+    monkeypatch.setattr(study, "run_study", lambda recipe, config, path: done.append(config))
     monkeypatch.setattr(cli, "_show", lambda run: None)
     words = shlex.split(command)[1:]
     if words[0] == "recipes":

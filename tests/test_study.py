@@ -108,8 +108,13 @@ def test_an_arm_that_cannot_work_is_found_before_the_first_runs(
     recipe = load_recipe("filters")
     assert recipe.study is not None
     study = replace(recipe.study, arms=(*recipe.study.arms, Arm(name="last", changes=changes)))
+    few = replace(
+        recipe.config,
+        generate=replace(recipe.config.generate, questions=2),
+        evaluate=replace(recipe.config.evaluate, questions=2),
+    )
     with pytest.raises(ConfigError, match=told):
-        run_study(replace(recipe, study=study), recipe.config, tmp_path / "out")
+        run_study(replace(recipe, study=study), few, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

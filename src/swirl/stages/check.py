@@ -3,6 +3,7 @@ trained so.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from itertools import islice
 
 from swirl.catalog import open_judge, open_task
@@ -18,39 +19,46 @@ def check(config: RunConfig, stages: Iterable[str]) -> None:
 
     >>> check(RunConfig(), ["generate", "judge", "train"])
     """
+    asked = _Asked(config)
     for stage in stages:
         if stage in _CHECKS:
-            _CHECKS[stage](config)
+            _CHECKS[stage](asked)
 
 
-def _training_questions(config: RunConfig) -> list[Question]:
-    tasks = [open_task(spec) for spec in config.generate.tasks]
-    return [
-        question
-        for task in tasks
-        for question in islice(task.questions("train", config.seed), config.generate.questions)
-    ]
+class _Asked:
+    """A configuration, and the questions it asks, drawn when first needed."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def training(self) -> list[Question]:
+        tasks = [open_task(spec) for spec in self.config.generate.tasks]
+        count, seed = self.config.generate.questions, self.config.seed
+        return [question for task in tasks for question in islice(task.questions("train", seed), count)]
 
 
-def _require_judge(name: str, config: RunConfig) -> None:
+def _require_judge(name: str, asked: _Asked) -> None:
     """The model judge is not tried: it would be asked in earnest."""
     if name == "model":
         return
-    judging = open_judge(name, config.judge, config.policy, config.seed)
-    for question in _training_questions(config):
+    judging = open_judge(name, asked.config.judge, asked.config.policy, asked.config.seed)
+    for question in asked.training:
         if reason := objection(judging, question):
             raise ConfigError(reason)
 
 
-def _check_training(config: RunConfig) -> None:
+def _check_training(asked: _Asked) -> None:
+    config = asked.config
     config.policy.require_trainable()
     if config.train.objective != "sft":
-        _require_judge(config.judge.name if config.judge.reward == "same" else config.judge.reward, config)
+        _require_judge(config.judge.name if config.judge.reward == "same" else config.judge.reward, asked)
 
 
-def _check_evaluation(config: RunConfig) -> None:
-    for spec in config.evaluate.tasks:
-        for question in islice(open_task(spec).questions("test", config.evaluate.draw), config.evaluate.questions):
+def _check_evaluation(asked: _Asked) -> None:
+    config = asked.config.evaluate
+    for spec in config.tasks:
+        for question in islice(open_task(spec).questions("test", config.draw), config.questions):
             if not question.answers:
                 raise ConfigError(
                     f"evaluate.tasks: question {question.id!r} of {spec} has no accepted answer to grade with; add its answer, or mark "
@@ -58,10 +66,10 @@ def _check_evaluation(config: RunConfig) -> None:
                 )
 
 
-_CHECKS: Mapping[str, Callable[[RunConfig], object]] = {
-    "generate": _training_questions,
-    "judge": lambda config: _require_judge(config.judge.name, config),
-    "filter": lambda config: require_answers(_training_questions(config), config.filter.rule),
+_CHECKS: Mapping[str, Callable[[_Asked], object]] = {
+    "generate": lambda asked: asked.training,
+    "judge": lambda asked: _require_judge(asked.config.judge.name, asked),
+    "filter": lambda asked: require_answers(asked.training, asked.config.filter.rule),
     "train": _check_training,
     "evaluate": _check_evaluation,
 }
