@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from swirl.engine.model import LanguageModel
 from swirl.errors import ConfigError, TrainingError
 from swirl.judges import Judge, StepSample
-from swirl.protocol import parse
+from swirl.protocol import parse, render
 from swirl.records import read
 from swirl.train import Metrics, TrainConfig, UpdateTiming
 from swirl.train.groups import Group, judge_groups, require_verdicts
@@ -226,14 +227,31 @@ def test_timings_are_handed_out_and_not_recorded(lm: LanguageModel, tmp_path: Pa
 
 
 def test_every_epoch_visits_every_state_once_in_an_order_of_its_own() -> None:
-    drawn = [place for update in range(14) for place in draw(7, 3, update, seed=1)]
+    drawn = [place for update in range(14) for place in draw("aabbbcd", 3, update, seed=1)]
     epochs = [drawn[start : start + 7] for start in range(0, 42, 7)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
+def test_states_of_a_trajectory_are_drawn_together() -> None:
+    trajectories = ["a", "b", "a", "c", "b", "a"]
+    drawn = [trajectories[place] for update in range(2) for place in draw(trajectories, 3, update, seed=1)]
+    assert len([name for name, _ in groupby(drawn)]) == 3
+
+
+def test_what_states_share_is_read_once(tmp_path: Path) -> None:
+    """Three states of one trajectory: its tokens, and those of the actions less the last, which only are predicted."""
+    steps = [step(f"<math_exp> {digit} </math_exp>", f"{digit}") for digit in (1, 2)]
+    states = [state("3 4", *steps[:count]) for count in range(3)]
+    lm = word_model(tmp_path / "model")
+    [metrics] = run(lm, tmp_path / "train", changed(SMALL, updates=1, states=3, actions=8), states=states)
+    longest = len(lm.chat.context_ids(render(states[-1])))
+    assert longest < metrics.tokens_read <= longest + 24 * 5
+    assert metrics.naive_tokens > 2 * metrics.tokens_read
+
+
 def test_an_update_may_be_larger_than_the_data() -> None:
-    drawn = draw(2, 5, 0, seed=1)
+    drawn = draw("ab", 5, 0, seed=1)
     assert [sorted(drawn[:2]), sorted(drawn[2:4]), len(drawn)] == [[0, 1], [0, 1], 5]
 
 

@@ -15,11 +15,11 @@ from swirl.engine import PolicyConfig
 from swirl.engine.chat import ChatFormat
 from swirl.engine.model import LanguageModel
 from swirl.train import TrainConfig
-from swirl.train.advantages import Advantages, leave_one_out
+from swirl.train.advantages import Advantages, leave_one_out, weigh
 from swirl.train.learner import Learner
-from swirl.train.loop import compare
+from swirl.train.loop import weights
 from swirl.train.loss import full_kl, log_policy, log_probability, loss
-from swirl.train.rows import Row, imitation_rows, merge, micro_batches, policy_rows
+from swirl.train.rows import Row, imitation_rows, merge, policy_rows
 
 CONTEXTS = ((1, 3), (2, 0, 4))
 ACTIONS = tuple(product(range(5), repeat=2))
@@ -98,8 +98,8 @@ def averaged_rows(
         for i, j in product(range(len(ACTIONS)), repeat=2):
             likely = probability[i] * probability[j] / NUM_CONTEXTS
             pair_k1 = None if all_k1 is None else all_k1[[i, j]][None]
-            advantages = compare(all_rewards[[i, j]][None], pair_k1, learner.config)
-            for row in policy_rows([context], [[ACTIONS[i], ACTIONS[j]]], advantages, kl_weight):
+            pair = weights(all_rewards[[i, j]][None], pair_k1, learner.config)
+            for row in policy_rows([context], [[ACTIONS[i], ACTIONS[j]]], pair.tolist(), kl_weight):
                 rows.append(row._replace(weight=row.weight * likely, kl_weight=row.kl_weight * likely))
     return rows
 
@@ -149,7 +149,7 @@ def test_full_kl_in_the_loss_is_the_kl_at_each_token_with_the_prefix_held_fixed(
         fixed = log_probabilities(learner.lm.network, context, temperature).exp().detach()
         objective = objective + 0.3 * fixed @ (ours.exp() * (ours - theirs)).sum(dim=(1, 2)) / NUM_CONTEXTS
     assert_equal(gradient(learner, rows), exact_gradient(learner, objective))
-    _, kl = learner.accumulate(rows)
+    _, kl, _ = learner.accumulate(rows)
     assert kl == pytest.approx(objective.item() / 0.3)
 
 
@@ -157,7 +157,7 @@ def some_rows() -> list[Row]:
     """Contexts and actions of many lengths, some of them equal."""
     advantages = leave_one_out(torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 1], [1, 1, 0, torch.nan]], dtype=torch.float64))
     actions = [[(1,), (2, 3), (1,), (1,)], [(4, 4, 4), (0,), (0,), (2, 2)], [(3,), (3,), (3,), (3, 1)]]
-    return policy_rows([(1, 3), (2, 0, 4, 1, 1), (2,)], actions, advantages, kl_weight=0.1)
+    return policy_rows([(1, 3), (2, 0, 4, 1, 1), (2,)], actions, weigh(advantages).tolist(), kl_weight=0.1)
 
 
 @pytest.mark.parametrize("budget", [1, 12, 10_000])
@@ -170,7 +170,7 @@ def test_micro_batches_do_not_change_the_gradient(budget: int) -> None:
 def plain_loss(learner: Learner, rows: Sequence[Row]) -> Tensor:
     """Row by row, without padding, straight from the definition."""
     total = torch.tensor(0.0, dtype=torch.float64)
-    for context, action, weight, kl_weight in rows:
+    for context, action, weight, kl_weight, _ in rows:
         tokens = torch.tensor([[*context, *action]])
         ours, theirs = (
             net(input_ids=tokens).logits[0, len(context) - 1 : -1].log_softmax(-1)
@@ -189,7 +189,7 @@ def test_equal_pairs_are_computed_once_with_the_same_gradient() -> None:
 
 
 def test_pairs_without_weight_are_dropped_only_where_no_kl_is_lost_by_it() -> None:
-    equal = leave_one_out(torch.ones(1, 3, dtype=torch.float64))
+    equal = weigh(leave_one_out(torch.ones(1, 3, dtype=torch.float64))).tolist()
     actions = [[(1,), (2,), (2,)]]
     assert merge(policy_rows([(0,)], actions, equal, kl_weight=0.0)) == []
     assert merge(policy_rows([(0,)], actions, equal, kl_weight=0.3)) == [
@@ -201,8 +201,8 @@ def test_pairs_without_weight_are_dropped_only_where_no_kl_is_lost_by_it() -> No
 def test_states_that_count_weigh_the_same_however_many_verdicts_they_have() -> None:
     values = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     mask = torch.tensor([[True, True, True], [True, False, False], [False, False, False]])
-    rows = policy_rows([(1,), (2,), (3,)], [[(4,)] * 3] * 3, Advantages(values, mask), kl_weight=0.0)
-    assert [round(row.weight, 6) for row in rows] == [0.166667] * 3 + [0.5, 0, 0] + [0, 0, 0]
+    found = weigh(Advantages(values, mask)).flatten().tolist()
+    assert [round(weight, 6) for weight in found] == [0.166667] * 3 + [0.5, 0, 0] + [0, 0, 0]
 
 
 class Bigram(torch.nn.Module):
@@ -227,48 +227,145 @@ def test_an_advantage_lands_on_its_own_tokens_and_nowhere_else() -> None:
     assert torch.allclose(found, expected, atol=1e-12)
 
 
-def test_padding_is_never_trained_on() -> None:
-    """Poisoned logits at masked positions change neither the loss nor any other gradient."""
-    tokens, mask = torch.tensor([[1, 2], [3, 0]]), torch.tensor([[True, True], [True, False]])
-    results = []
-    for poison in (0.0, 1e6):
-        logits = torch.ones(2, 2, 4).index_put(
-            (torch.tensor(1), torch.tensor(1), torch.tensor(2)), torch.tensor(poison)
-        )
-        logits.requires_grad_()
-        logprobs = log_policy(logits, 1.0)
-        part = loss(logprobs, torch.zeros(2, 2, 4).log_softmax(-1), tokens, mask, torch.ones(2), torch.ones(2))
-        torch.autograd.backward(part.total)
-        assert logits.grad is not None
-        assert not logits.grad[1, 1].any()
-        results.append((part.total.item(), logits.grad.tolist()))
-    assert results[0] == results[1]
+@pytest.mark.parametrize("packed", [True, False])
+def test_what_is_read_and_not_predicted_is_never_trained_on(packed: bool) -> None:
+    """Another embedding of padding's token changes neither the loss nor any gradient."""
+    rows, policy = [Row((1, 3), (2, 4), 1.0, 0.1), Row((4,), (1,), -1.0, 0.1)], network(seed=1)
+    learner = learner_on(policy)
+    learner.reader.packed = packed
+    found = gradient(learner, rows)
+    assert_equal(found, exact_gradient(learner, plain_loss(learner, rows)))
+    with torch.no_grad():
+        policy.model.embed_tokens.weight[0] = 50.0
+    assert all(torch.equal(one, other) for one, other in zip(found[1:], gradient(learner, rows)[1:], strict=True))
 
 
-def test_the_log_probability_of_an_action_is_the_sum_over_its_tokens_at_the_sampling_temperature() -> None:
-    logits = torch.tensor([[[0.0, 2.0], [2.0, 0.0]]])
-    mask = torch.tensor([[True, True]])
-    found = log_probability(log_policy(logits, 2.0), torch.tensor([[1, 1]]), mask)
-    assert found.item() == pytest.approx(-0.313262 - 1.313262, abs=1e-5)
+def test_a_token_is_as_likely_as_the_sampling_temperature_has_it() -> None:
+    logprobs = log_policy(torch.tensor([[0.0, 2.0], [2.0, 0.0]]), 2.0)
+    found = log_probability(logprobs, torch.tensor([0, 1, 1]), torch.tensor([1, 1, 0]))
+    assert found.tolist() == pytest.approx([-0.313262, -1.313262, -0.313262], abs=1e-5)
 
 
 def test_the_kl_is_zero_at_the_reference_and_reverse_elsewhere() -> None:
-    policy, reference = torch.tensor([[[0.9, 0.1]]]).log(), torch.tensor([[[0.5, 0.5]]]).log()
-    mask = torch.tensor([[True]])
-    assert full_kl(policy, policy, mask).item() == 0
-    assert full_kl(policy, reference, mask).item() == pytest.approx(0.9 * 0.587787 - 0.1 * 1.609438, abs=1e-5)
+    policy, reference = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    assert full_kl(policy, policy).item() == 0
+    assert full_kl(policy, reference).item() == pytest.approx(0.9 * 0.587787 - 0.1 * 1.609438, abs=1e-5)
+
+
+def test_one_place_may_predict_many_tokens_and_counts_its_kl_once_for_each() -> None:
+    logprobs, reference = torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()
+    together = loss(
+        logprobs, reference, torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([1.0, -2.0]), torch.tensor([0.3])
+    )
+    alone = [
+        loss(logprobs, reference, torch.tensor([0]), torch.tensor([token]), torch.tensor([weight]), torch.tensor([kl]))
+        for token, weight, kl in ((0, 1.0, 0.1), (1, -2.0, 0.2))
+    ]
+    assert together.total.item() == pytest.approx(sum(part.total.item() for part in alone))
+    assert together.kl.item() == pytest.approx(sum(part.kl.item() for part in alone))
 
 
 def test_imitation_is_the_mean_over_the_tokens_of_actions() -> None:
     learner = learner_on(Bigram())
-    value, kl = learner.accumulate(imitation_rows([((5, 6), (1, 2)), ((7,), (3,))]))
+    value, kl, num_read = learner.accumulate(imitation_rows([((5, 6), (1, 2)), ((7,), (3,))]))
     assert value == pytest.approx(torch.tensor(4.0).log().item())
     assert kl is None
+    assert num_read == 4
 
 
-def test_micro_batches_keep_their_budget_with_padding_counted() -> None:
-    rows = [Row((1,) * n, (2,)) for n in (3, 9, 1, 4, 4, 30, 2)]
-    batches = list(micro_batches(rows, 12))
-    assert sorted(row for batch in batches for row in batch) == sorted(rows)
-    assert all(len(batch) * max(row.num_tokens for row in batch) <= 12 or len(batch) == 1 for batch in batches)
-    assert len(batches) == 4
+def test_the_gradient_of_a_preference_is_that_of_its_loss() -> None:
+    """DPO's loss from its definition, over two states, of which one has nothing to prefer."""
+    learner = learner_on(network(seed=1), objective="dpo", dpo_beta=0.7)
+    actions = [[(1, 2), (3, 0), (4, 4)], [(0, 1), (2, 2), (3, 3)]]
+    rewards_BG = torch.tensor([[0.0, 1.0, torch.nan], [0.5, 0.5, 0.5]], dtype=torch.float64)
+    gains = torch.stack([both(learner, context, own) for context, own in zip(CONTEXTS, actions, strict=True)])
+    found = policy_rows(CONTEXTS, actions, weights(rewards_BG, gains.detach(), learner.config).tolist(), kl_weight=0.0)
+    objective = torch.nn.functional.logsigmoid(0.7 * (gains[0, 1] - gains[0, 0]))
+    assert_equal(gradient(learner, found), exact_gradient(learner, -objective))
+
+
+def both(learner: Learner, context: tuple[int, ...], actions: Sequence[tuple[int, ...]]) -> Tensor:
+    """How much likelier each action is than under the reference."""
+    places = [ACTIONS.index(action) for action in actions]
+    ours, theirs = (log_probabilities(net, context, 1.0)[places] for net in (learner.lm.network, learner.lm.frozen))
+    return ours - theirs.detach()
+
+
+def sampled_rows(learner: Learner) -> list[Row]:
+    """GRPO's, of two states."""
+    actions = [[(1, 2), (3, 0), (4, 4)], [(0, 1), (2, 2), (0, 1)]]
+    rewards_BG = torch.tensor([[0.0, 1.0, 1.0], [0.5, torch.nan, 0.0]], dtype=torch.float64)
+    found = policy_rows(CONTEXTS, actions, weights(rewards_BG, None, learner.config).tolist(), kl_weight=0.0)
+    return [row._replace(logprobs=tuple(token_log_probabilities(learner, row).tolist())) for row in found]
+
+
+def token_log_probabilities(learner: Learner, row: Row) -> Tensor:
+    said = learner.lm.network(input_ids=torch.tensor([[*row.context, *row.action]])).logits[0].log_softmax(-1)
+    return said[len(row.context) - 1 : -1].gather(-1, torch.tensor(row.action)[:, None])[:, 0]
+
+
+def test_the_first_epoch_on_a_batch_is_the_policy_gradient() -> None:
+    learner = learner_on(network(seed=1), objective="grpo")
+    ratios = sampled_rows(learner)
+    assert_equal(gradient(learner, ratios), gradient(learner, [row._replace(logprobs=()) for row in ratios]))
+
+
+def test_a_later_epoch_counts_a_ratio_as_far_as_the_clip_goes() -> None:
+    learner = learner_on(network(seed=1), objective="grpo", clip_ratio=0.2)
+    stale = [
+        row._replace(logprobs=tuple(value + shift for value, shift in zip(row.logprobs, (0.1, -0.5), strict=True)))
+        for row in sampled_rows(learner)
+    ]
+    objective = torch.tensor(0.0, dtype=torch.float64)
+    for row in stale:
+        ratio = (token_log_probabilities(learner, row) - torch.tensor(row.logprobs, dtype=torch.float64)).exp()
+        clipped = ratio.clamp(0.8, 1.2)
+        objective = objective + torch.minimum(ratio * row.weight, clipped * row.weight).sum()
+    expected = exact_gradient(learner, -objective)
+    assert_equal(gradient(learner, stale), expected)
+    assert_equal(gradient(learner, merge(stale)), expected)
+
+
+@pytest.mark.parametrize("budget", [1, 10_000])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("ratio", [True, False])
+def test_a_poisoned_advantage_reaches_its_own_tokens_and_no_other(budget: int, packed: bool, ratio: bool) -> None:
+    """With one weight not a number, the slope of the loss is no number at that action's tokens, and the same to the last bit elsewhere."""
+    learner = learner_on(network(seed=1), objective="grpo", tokens_per_batch=budget)
+    learner.reader.packed = packed
+    rows = [row if ratio else row._replace(logprobs=()) for row in sampled_rows(learner)]
+    rows = [row._replace(weight=row.weight or 0.1) for row in rows[:5]]
+    healthy, poisoned = (slopes(learner, given) for given in (rows, [rows[0]._replace(weight=torch.nan), *rows[1:]]))
+    assert healthy.keys() == poisoned.keys()
+    for token, slope in healthy.items():
+        assert poisoned[token] != poisoned[token] if token[0] == rows[0].action else poisoned[token] == slope
+    assert len({token for token in healthy if token[0] == rows[0].action}) == 2
+
+
+def slopes(learner: Learner, rows: Sequence[Row]) -> dict[tuple[tuple[int, ...], tuple[int, ...], int], float]:
+    """Slope of the loss at the log-probability of each token: (action, context, place) -> slope."""
+    found = {}
+    pairs = [(row.context, row.action) for row in rows]
+    for batch in learner.reader.batches(pairs, learner.config.tokens_per_batch):
+        own = [rows[i] for i in batch]
+        said = learner.reader.predict(learner.lm.network, [pairs[i] for i in batch])
+        logprobs_PV = log_policy(said.head(said.features_PX), 1.0)
+        then = torch.tensor([value for row in own for value in row.logprobs], dtype=torch.float64)
+        token_N = log_probability(logprobs_PV, said.places_N, said.tokens_N).detach().requires_grad_()
+        rebuilt = logprobs_PV.detach().index_put((said.places_N, said.tokens_N), token_N)
+        part = loss(
+            rebuilt,
+            None,
+            said.places_N,
+            said.tokens_N,
+            torch.tensor([row.weight for row in own], dtype=torch.float64)[said.rows_N],
+            torch.zeros(len(said.features_PX), dtype=torch.float64),
+            then if len(then) else None,
+            0.2,
+        )
+        [slope_N] = torch.autograd.grad(part.total, [token_N])
+        counted: dict[int, int] = {}
+        for n, row in enumerate(said.rows_N.tolist()):
+            place = counted[row] = counted.get(row, -1) + 1
+            found[own[row].action, own[row].context, place] = slope_N[n].item()
+    return found

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swirl.engine import Finish, PolicyConfig, Sampling
 from swirl.engine import sampler as sampler_module
-from swirl.engine.forward import action_logits, token_logprobs
+from swirl.engine.forward import predict_rows, token_logprobs
 from swirl.engine.model import load
 from swirl.engine.sampler import _draw, sample
 from swirl.engine.seating import Seating
@@ -22,8 +22,9 @@ from swirl.protocol import parse
 from swirl.types import Malformed
 from tiny_models import FAMILIES, tiny_model
 
-CONTEXTS = [[1, 2, 3], [5] * 30, [1, 2, 3], [9, 8, 7, 6, 5]]
-SEEDS = [[1, 2, 3], [4], [1, 5, 6, 7, 8, 9, 10, 11, 12], []]
+CONTEXTS = [[1, 2, 3], [5] * 30, [1, 2, 3], [9, 8, 7, 6, 5], [5] * 12, [1, 2, 3, 4], [5] * 11 + [6]]
+"""Some are equal, and some begin with others."""
+SEEDS = [[1, 2, 3], [4], [1, 5, 6, 7, 8, 9, 10, 11, 12], [], [13, 14], [15], [16]]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def lm(tmp_path_factory):
 
 
 def scored(lm, context, ids, temperature=1.0):
-    return token_logprobs(action_logits(lm.network, [context], [ids], lm.device), temperature)[0].tolist()
+    return token_logprobs(predict_rows(lm.network, [(tuple(context), tuple(ids))], lm.device), temperature)[0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -45,7 +46,7 @@ def test_kept_logprobs_are_those_of_the_plain_forward_pass(family, temperature, 
         for one in own:
             lengths.add(len(one.ids))
             assert one.logprobs == pytest.approx(scored(lm, context, one.ids, temperature), abs=1e-4)
-    assert [len(own) for own in result] == [3, 1, 9, 0]
+    assert [len(own) for own in result] == [3, 1, 9, 0, 2, 1, 1]
     assert temperature == 0 or len(lengths) > 2, "the rows are meant to end at different steps"
 
 
@@ -55,6 +56,18 @@ def test_a_sequence_does_not_depend_on_its_neighbours(lm):
     for context, seeds, own in zip(CONTEXTS, SEEDS, together, strict=True):
         for seed, one in zip(seeds, own, strict=True):
             assert sample(lm, [context], sampling, [[seed]])[0][0].ids == one.ids
+
+
+def test_what_contexts_begin_with_is_read_once(lm, monkeypatch):
+    sizes = []
+    forward = lm.network.forward
+    monkeypatch.setattr(
+        lm.network, "forward", lambda **given: sizes.append(given["input_ids"].shape) or forward(**given)
+    )
+    contexts = [[7] * length for length in (10, 5, 20, 15)]
+    sample(lm, contexts, Sampling(max_tokens=3, stop=()), [[1, 2]] * 4)
+    assert sizes[0] == (1, 20)
+    assert all(shape == (4, 2) or shape[1] == 1 for shape in sizes[1:])
 
 
 def test_equal_context_and_seed_give_equal_ids_and_other_seeds_do_not(lm):

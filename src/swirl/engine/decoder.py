@@ -7,6 +7,9 @@ A row holds the keys of its context once, and after them, step by step, the keys
 
 Each key has an owner: everyone (the context), nobody (padding, empty seats), or one sequence. A sequence sees the context and its own
 tokens. The sequences of a row are its *seats*, queries of one forward pass, so the keys of a context are stored and read once for all.
+
+A context that another one begins with is not read at all: its keys are the first of the other's. So all states of a trajectory cost one
+reading of the last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,20 +35,23 @@ class Decoder:
     """A network that has read some contexts and goes on token by token."""
 
     def __init__(self, network: Any, contexts: Sequence[Sequence[int]], device: torch.device) -> None:
-        """Read the contexts, each once; `logits_CV` predict the token after each of them."""
+        """Read the contexts; `logits_CV` predict the token after each of them."""
         self._network = network
         self._device = device
         self._lengths = np.array([len(context) for context in contexts])
-        read = [
-            _prefill(network, chunk, device) for chunk in _chunks(contexts, _CHUNK.get(device.type, _CHUNK_ELSEWHERE))
-        ]
-        self.logits_CV = torch.cat([logits for logits, _ in read])
+        families = _families(contexts)
+        size = _CHUNK.get(device.type, _CHUNK_ELSEWHERE)
+        read = [_prefill(network, chunk, contexts, device) for chunk in _chunks(families, contexts, size)]
+        order = [context for family in families for context in family]
+        self.logits_CV = torch.cat([logits for logits, _ in read])[torch.from_numpy(np.argsort(order)).to(device)]
         self._prefilled = [cache for _, cache in read]
+        self._home = {context: place for place, family in enumerate(families) for context in family}
+        """Row of the prefilled caches in which each context stands."""
         self._window = _window(network.config)
 
     def seat(self, rows: Sequence[int]) -> None:
         """Open a row for each of these contexts, in this order; a context may come more than once."""
-        self._cache = joined(self._prefilled, torch.tensor(rows, device=self._device))
+        self._cache = joined(self._prefilled, torch.tensor([self._home[row] for row in rows], device=self._device))
         self._prefilled = []
         self._starts = torch.from_numpy(self._lengths[rows])[:, None].to(self._device)
         places_1L = torch.arange(int(self._lengths.max()), device=self._device)[None]
@@ -100,25 +106,46 @@ class Decoder:
         return hidden.masked_fill_(~sees_RSL, torch.finfo(dtype).min)[:, None]
 
 
-def _chunks(contexts: Sequence[Sequence[int]], limit: int) -> Iterator[list[Sequence[int]]]:
-    chunk: list[Sequence[int]] = []
-    for context in contexts:
-        longest = max(len(other) for other in [*chunk, context])
-        if chunk and longest * (len(chunk) + 1) > limit:
+def _families(contexts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Which contexts, by their places, are read together: each family's last is a context that no other begins with, and the others are
+    beginnings of it, the shorter before the longer. Families of short contexts come first.
+
+    >>> _families([(1, 2), (1, 3), (1,), (1, 2, 5)])
+    [[1], [2, 0, 3]]
+    """
+    families: list[list[int]] = []
+    for i in sorted(range(len(contexts)), key=lambda i: tuple(contexts[i])):
+        last = contexts[families[-1][-1]] if families else None
+        if last is not None and tuple(contexts[i][: len(last)]) == tuple(last):
+            families[-1].append(i)
+        else:
+            families.append([i])
+    return sorted(families, key=lambda family: len(contexts[family[-1]]))
+
+
+def _chunks(families: Sequence[list[int]], contexts: Sequence[Sequence[int]], limit: int) -> Iterator[list[list[int]]]:
+    chunk: list[list[int]] = []
+    for family in families:
+        if chunk and len(contexts[family[-1]]) * (len(chunk) + 1) > limit:
             yield chunk
             chunk = []
-        chunk.append(context)
+        chunk.append(family)
     yield chunk
 
 
-def _prefill(network: Any, contexts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Any]:
-    """Logits after each context, and the cache. Padding stands on the right, where causal attention never sees it."""
-    longest = max(len(context) for context in contexts)
-    padded = torch.tensor([[*context, *[0] * (longest - len(context))] for context in contexts], device=device)
-    last_C1 = torch.tensor([[len(context) - 1] for context in contexts], device=device)
+def _prefill(
+    network: Any, families: Sequence[list[int]], contexts: Sequence[Sequence[int]], device: torch.device
+) -> tuple[Float[Tensor, "contexts vocabulary"], Any]:
+    """Logits after each context, family by family, and the cache. Padding stands on the right, where causal attention never sees it."""
+    trunks = [contexts[family[-1]] for family in families]
+    longest, most = max(map(len, trunks)), max(map(len, families))
+    padded = torch.tensor([[*trunk, *[0] * (longest - len(trunk))] for trunk in trunks], device=device)
+    ends = [[len(contexts[member]) - 1 for member in family] for family in families]
+    ends_FM = torch.tensor([[*each, *each[-1:] * (most - len(each))] for each in ends], device=device)
     cache = DynamicCache()
-    output = network(input_ids=padded, past_key_values=cache, use_cache=True, logits_to_keep=last_C1)
-    return output.logits[:, 0], cache
+    output = network(input_ids=padded, past_key_values=cache, use_cache=True, logits_to_keep=ends_FM)
+    wanted_FM = [[member < len(family) for member in range(most)] for family in families]
+    return output.logits[torch.tensor(wanted_FM, device=device)], cache
 
 
 def _window(config: Any) -> tuple[int, bool] | None:

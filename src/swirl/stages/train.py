@@ -1,7 +1,7 @@
 """Training on what the filter kept."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -15,6 +15,9 @@ from swirl.stages.start import initial_policy
 from swirl.terminal import Advance, progress, say
 from swirl.train import Metrics, OnUpdate, UpdateTiming
 from swirl.types import Trajectory
+
+if TYPE_CHECKING:
+    from swirl.engine.model import LanguageModel
 
 
 class _Checkpoint(Struct, frozen=True, tag="swirl.checkpoint/1", tag_field="schema"):
@@ -37,6 +40,7 @@ def train(run: Run) -> None:
         say(f"{label}: all {config.updates} updates are there already")
         return
     model = open_model(initial_policy(run), run.config.seed)
+    _say_how_rows_are_read(model)
     run.lap("train", "load the policy")
     with progress(label, config.updates, done, "updates") as advance:
         on_update = noting(run, "train", advance)
@@ -51,6 +55,13 @@ def train(run: Run) -> None:
             reward = judges.name if judges.reward == "same" else judges.reward
             rewarding = open_judge(reward, judges, initial_policy(run), seed)
             train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
+
+
+def _say_how_rows_are_read(model: "LanguageModel") -> None:
+    from swirl.engine.attention import obstacle
+
+    if reason := obstacle(model.network):
+        say(f"train: what states share is read again for every action, because {reason}")
 
 
 def trained(run: Run) -> bool:

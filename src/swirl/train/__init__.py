@@ -15,13 +15,28 @@ from msgspec import Struct
 from swirl.errors import ConfigError
 from swirl.policies import Sampling
 
+_COMPARING = ("rloo", "grpo", "dpo")
+"""Objectives that learn from differences between the actions of one state."""
+_COUNTS = (
+    "updates",
+    "states",
+    "actions",
+    "epochs",
+    "max_tokens",
+    "max_context",
+    "tokens_per_batch",
+    "checkpoint_every",
+)
+"""Settings that are at least 1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How to train on stored states."""
 
-    objective: Literal["rloo", "reinforce", "sft"] = "rloo"
-    """rloo (baseline: the other actions at the same state), reinforce (the paper's) or sft (imitate the recorded actions)."""
+    objective: Literal["rloo", "reinforce", "grpo", "dpo", "sft"] = "rloo"
+    """rloo (baseline: the other actions at the same state), reinforce (the paper's), grpo (normalised at each state, clipped ratio), dpo
+    (the best action of a state against the worst) or sft (imitate the recorded actions)."""
     updates: int = 100
     """Optimiser steps."""
     states: int = 32
@@ -44,6 +59,12 @@ class TrainConfig:
     """full (over the whole vocabulary at each token, in the loss, the prefix held fixed) or k1 (summed over the action, in the reward)."""
     baseline: Literal["none", "batch"] = "batch"
     """For reinforce: none, or batch (the mean reward of the other actions of the update)."""
+    epochs: int = 1
+    """Optimiser steps on each batch of sampled actions; more than one only for grpo, whose ratio accounts for it."""
+    clip_ratio: float = 0.2
+    """For grpo: how far from 1 the ratio of a token's probabilities, now and when it was sampled, still counts."""
+    dpo_beta: float = 0.1
+    """For dpo: how strongly a pair is told apart, an inverse of how far the policy may move from the initial one."""
     temperature: float = 1.0
     """Sampling temperature; the policy that is trained is the one at this temperature."""
     max_tokens: int = 256
@@ -62,19 +83,19 @@ class TrainConfig:
             if get_args(kind) and getattr(self, name) not in get_args(kind):
                 choices = ", ".join(get_args(kind))
                 raise ConfigError(f"train.{name} must be one of {choices}, found {getattr(self, name)!r}")
-        counts = ("updates", "states", "actions", "max_tokens", "max_context", "tokens_per_batch", "checkpoint_every")
-        for name in counts:
+        for name in _COUNTS:
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("warmup_updates", "weight_decay", "kl_weight"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("learning_rate", "clip_norm", "temperature"):
+        for name in ("learning_rate", "clip_norm", "clip_ratio", "dpo_beta", "temperature"):
             self._require(name, getattr(self, name) > 0, "above 0")
         self._require("max_missing", 0 <= self.max_missing <= 1, "a share between 0 and 1")
         self._require(
             "actions",
-            self.objective != "rloo" or self.actions >= 2,
-            'at least 2 for "rloo", which compares actions at one state',
+            self.objective not in _COMPARING or self.actions >= 2,
+            f'at least 2 for "{self.objective}", which compares actions at one state',
         )
+        self._require("epochs", self.objective == "grpo" or self.epochs == 1, f'1 for "{self.objective}"')
         _ = self.sampling
 
     def _require(self, name: str, holds: bool, what: str) -> None:
@@ -130,6 +151,10 @@ class Metrics(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag
     """Share of the actions that were cut at `max_tokens`."""
     signal: float | None = None
     """Share of the states where some action has an advantage other than zero."""
+    tokens_read: int = 0
+    """Tokens that the policy had to read: what rows share is read once, where its architecture allows that."""
+    naive_tokens: int = 0
+    """Tokens there would have been, had every action been read with a context of its own."""
     no_room: int = 0
     """States whose context left no room for an action; they teach nothing."""
     sampled: ByAction = ByAction()
@@ -149,14 +174,12 @@ class UpdateTiming(
     sample_seconds: float
     judge_seconds: float
     learn_seconds: float
-    num_rows: int
-    """Distinct (context, action) pairs that went through the network."""
 
     @classmethod
-    def between(cls, clock: Sequence[float], *, update: int, num_rows: int) -> "UpdateTiming":
+    def between(cls, clock: Sequence[float], *, update: int) -> "UpdateTiming":
         """From four readings of a clock: at the start, and after sampling, judging and learning.
 
-        >>> UpdateTiming.between([0.0, 1.0, 3.0, 7.0], update=0, num_rows=2).learn_seconds
+        >>> UpdateTiming.between([0.0, 1.0, 3.0, 7.0], update=0).learn_seconds
         4.0
         """
         seconds = [after - before for before, after in pairwise(clock)]
@@ -165,7 +188,6 @@ class UpdateTiming(
             sample_seconds=seconds[0],
             judge_seconds=seconds[1],
             learn_seconds=seconds[2],
-            num_rows=num_rows,
         )
 
 

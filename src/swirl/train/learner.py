@@ -7,16 +7,19 @@ function of the number of the update, so nothing but weights and AdamW's moments
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from swirl.engine.forward import ActionLogits, action_logits
+from swirl.engine.forward import Predictions, Reader, num_tokens, token_logprobs
 from swirl.engine.model import LanguageModel, reference
+from swirl.engine.tree import Pair
 from swirl.errors import TrainingError
 from swirl.train import TrainConfig
-from swirl.train.loss import Loss, log_policy, log_probability, loss
-from swirl.train.rows import Ids, Row, merge, micro_batches
+from swirl.train.loss import log_policy, loss
+from swirl.train.rows import Row, merge
 
 
 class Learnt(NamedTuple):
@@ -27,8 +30,19 @@ class Learnt(NamedTuple):
     """Mean full KL of an action to the initial policy, in nats; None where it is not in the loss."""
     grad_norm: float
     learning_rate: float
-    num_rows: int
-    """Distinct pairs that went through the network."""
+    tokens_read: int
+    """Tokens that the policy had to read."""
+    naive_tokens: int
+    """Tokens there would have been, had every sampled action been read with a context of its own."""
+
+
+class Part(NamedTuple):
+    """What a micro-batch came to."""
+
+    total: float
+    kl: float
+    """With its weights."""
+    num_read: int
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
@@ -57,6 +71,7 @@ class Learner:
         lm.config.require_trainable()
         self.lm = lm
         self.config = config
+        self.reader = Reader(lm.network, lm.device)
         self.weights: dict[str, torch.nn.Parameter] = {
             name: weight for name, weight in lm.network.named_parameters() if weight.requires_grad
         }
@@ -69,8 +84,7 @@ class Learner:
 
     def learn(self, rows: Sequence[Row], update: int) -> Learnt:
         """One update, counted from 0. Raises `TrainingError`, and leaves the weights as they were, where it would spoil them."""
-        distinct = merge(rows)
-        total, kl = self.accumulate(distinct)
+        total, kl, tokens_read = self.accumulate(merge(rows))
         norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip_norm).item()
         if not (math.isfinite(total) and math.isfinite(norm)):
             raise TrainingError(
@@ -81,42 +95,73 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        return Learnt(total, kl, norm, rate, len(distinct))
+        return Learnt(total, kl, norm, rate, tokens_read, num_tokens([(row.context, row.action) for row in rows]))
 
-    def accumulate(self, rows: Sequence[Row]) -> tuple[float, float | None]:
-        """Fill the gradients with those of the rows' loss; its value, and the mean KL."""
+    def accumulate(self, rows: Sequence[Row]) -> tuple[float, float | None, int]:
+        """Fill the gradients with those of the rows' loss; its value, the mean KL, and how many tokens were read for it."""
         for weight in self.weights.values():
             weight.grad = torch.zeros_like(weight)
-        total, kl, kl_weight = 0.0, 0.0, sum(row.kl_weight for row in rows)
-        for batch in micro_batches(rows, self.config.tokens_per_batch):
-            part = self._loss(batch)
-            torch.autograd.backward(part.total)
-            total += part.total.item()
-            kl += sum(row.kl_weight * kl_of_row for row, kl_of_row in zip(batch, part.kl_B.tolist(), strict=True))
-        return total, kl / kl_weight if kl_weight else None
+        pairs = [(row.context, row.action) for row in rows]
+        parts = [
+            self.backward([rows[i] for i in batch])
+            for batch in self.reader.batches(pairs, self.config.tokens_per_batch)
+        ]
+        kl_weight = sum(row.kl_weight for row in rows)
+        total, kl = sum((part.total for part in parts), 0.0), sum((part.kl for part in parts), 0.0)
+        return total, kl / kl_weight if kl_weight else None, sum(part.num_read for part in parts)
 
-    def _loss(self, batch: Sequence[Row]) -> Loss:
-        reference_BTV = None
+    def backward(self, batch: Sequence[Row]) -> Part:
+        """Add the gradient of some rows' loss. Logits are made and left part by part."""
+        pairs = [(row.context, row.action) for row in batch]
+        before = None
         if any(row.kl_weight for row in batch):  # before the policy's turn: what that keeps for its gradient is large
             with torch.no_grad(), reference(self.lm) as network:
-                reference_BTV = log_policy(self._scored(network, batch).logits_BTV, self.config.temperature)
-        scored = self._scored(self.lm.network, batch)
-        logprobs_BTV = log_policy(scored.logits_BTV, self.config.temperature)
-        weights_B = logprobs_BTV.new_tensor([row.weight for row in batch])
-        kl_weights_B = logprobs_BTV.new_tensor([row.kl_weight for row in batch])
-        return loss(logprobs_BTV, reference_BTV, scored.tokens_BT, scored.mask_BT, weights_B, kl_weights_B)
+                before = self.reader.predict(network, pairs)
+        said = self.reader.predict(self.lm.network, pairs)
+        weights_N = self._spread([row.weight for row in batch], said)
+        kl_weights_P = weights_N.new_zeros(len(said.features_PX)).index_add_(
+            0, said.places_N, self._spread([row.kl_weight for row in batch], said)
+        )
+        sampled_N = (
+            weights_N.new_tensor([value for row in batch for value in row.logprobs]) if batch[0].logprobs else None
+        )
+        total, kl, slopes = 0.0, 0.0, []
+        for places, tokens in said.parts():
+            features_PX = said.features_PX[places].detach().requires_grad_()
+            logprobs_PV = log_policy(said.head(features_PX), self.config.temperature)
+            part = loss(
+                logprobs_PV,
+                None if before is None else self._reference(before, places),
+                said.places_N[tokens] - places.start,
+                said.tokens_N[tokens],
+                weights_N[tokens],
+                kl_weights_P[places],
+                None if sampled_N is None else sampled_N[tokens],
+                self.config.clip_ratio,
+            )
+            torch.autograd.backward(part.total)
+            assert features_PX.grad is not None
+            slopes.append(features_PX.grad)
+            total, kl = total + part.total.item(), kl + part.kl.item()
+        torch.autograd.backward(said.features_PX, torch.cat(slopes))
+        return Part(total, kl, said.num_read)
 
-    def _scored(self, network: Any, batch: Sequence[Row]) -> ActionLogits:
-        return action_logits(network, [row.context for row in batch], [row.action for row in batch], self.lm.device)
+    def _spread(self, values_B: Sequence[float], said: Predictions) -> Float[Tensor, " tokens"]:
+        """Each row's value at each token of its action."""
+        precise = torch.float64 if said.features_PX.dtype == torch.float64 else torch.float32
+        return torch.tensor(values_B, dtype=precise, device=self.lm.device)[said.rows_N]
 
-    def reference_log_probability(self, pairs: Sequence[tuple[Ids, Ids]]) -> dict[tuple[Ids, Ids], float]:
+    def _reference(self, before: Predictions, places: slice) -> Float[Tensor, "places vocabulary"]:
+        with torch.no_grad():
+            return log_policy(before.head(before.features_PX[places]), self.config.temperature)
+
+    def reference_log_probability(self, pairs: Sequence[Pair]) -> dict[Pair, float]:
         """Log-probability of each distinct (context, action) pair under the initial policy."""
-        found: dict[tuple[Ids, Ids], float] = {}
-        rows = [Row(context, action) for context, action in dict.fromkeys(pairs)]
-        for batch in micro_batches(rows, self.config.tokens_per_batch):
+        distinct = list(dict.fromkeys(pairs))
+        found: dict[Pair, float] = {}
+        for batch in self.reader.batches(distinct, self.config.tokens_per_batch):
             with torch.no_grad(), reference(self.lm) as network:
-                scored = self._scored(network, batch)
-            logprobs_BTV = log_policy(scored.logits_BTV, self.config.temperature)
-            values = log_probability(logprobs_BTV, scored.tokens_BT, scored.mask_BT).tolist()
-            found.update({(row.context, row.action): value for row, value in zip(batch, values, strict=True)})
+                said = self.reader.predict(network, [distinct[i] for i in batch])
+                by_row = token_logprobs(said, self.config.temperature)
+            found.update((distinct[i], math.fsum(logprobs)) for i, logprobs in zip(batch, by_row, strict=True))
         return found

@@ -18,7 +18,7 @@ from swirl.engine.model import LanguageModel
 from swirl.errors import ConfigError, TrainingError
 from swirl.judges import Judge
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
-from swirl.train.advantages import Advantages, leave_one_out, reinforce
+from swirl.train.advantages import group_normalised, leave_one_out, prefer, reinforce, weigh
 from swirl.train.groups import Group, count, judge_groups, missing, require_verdicts, sample
 from swirl.train.learner import Learner, Learnt
 from swirl.train.rows import Row, policy_rows
@@ -47,22 +47,23 @@ def train(
         )
     if not states:
         raise TrainingError("there is nothing to train on: no state was kept; see what the filter dropped, and why")
+    trajectories = [f"{state.question.task}/{state.id}" for state in states]
     with Session(lm, states, config, seed=seed, folder=folder, on_update=on_update) as session:
         for update in session.updates():
             clock = [perf_counter()]
-            batch = [states[i] for i in draw(len(states), config.states, update, seed)]
+            batch = [states[i] for i in draw(trajectories, config.states, update, seed)]
             groups = sample(lm, batch, config, seed=seed, update=update)
             clock.append(perf_counter())
             verdicts_B_G = judge_groups(judge, groups)
             require_verdicts(groups, verdicts_B_G, max_missing=config.max_missing, update=update)
             clock.append(perf_counter())
-            k1_BG = k1_estimates(session.learner, groups)
-            advantages = compare(rewards(verdicts_B_G), k1_BG, config)
-            learnt = session.learner.learn(rows(groups, advantages, config), update)
+            gains_BG = gains(session.learner, groups)
+            weights_BG = weights(rewards(verdicts_B_G), gains_BG, config)
+            learnt = [session.learner.learn(rows(groups, weights_BG, config), update) for _ in range(config.epochs)]
             clock.append(perf_counter())
             session.commit(
-                measure(groups, verdicts_B_G, advantages, k1_BG, learnt, update=update, num_states=len(batch)),
-                UpdateTiming.between(clock, update=update, num_rows=learnt.num_rows),
+                measure(groups, verdicts_B_G, weights_BG, gains_BG, learnt, update=update, num_states=len(batch)),
+                UpdateTiming.between(clock, update=update),
             )
 
 
@@ -77,9 +78,11 @@ def rewards(verdicts_B_G: Sequence[Sequence[Verdict]]) -> Float[Tensor, "B G"]:
     return torch.tensor(scores, dtype=torch.float64)
 
 
-def k1_estimates(learner: Learner, groups: Sequence[Group]) -> Float[Tensor, "B G"] | None:
-    """For `kl = "k1"`: how many nats likelier each action was under the policy it was sampled from than under the initial one."""
-    if learner.config.kl != "k1" or not learner.config.kl_weight:
+def gains(learner: Learner, groups: Sequence[Group]) -> Float[Tensor, "B G"] | None:
+    """How many nats likelier each action was under the policy it was sampled from than under the initial one; None where nothing needs
+    it."""
+    config = learner.config
+    if config.objective != "dpo" and not (config.kl == "k1" and config.kl_weight):
         return None
     pairs = [(group.context, step.token_ids) for group in groups for step in group.steps]
     reference = learner.reference_log_probability(pairs)
@@ -89,43 +92,57 @@ def k1_estimates(learner: Learner, groups: Sequence[Group]) -> Float[Tensor, "B 
     )
 
 
-def compare(rewards_BG: Float[Tensor, "B G"], k1_BG: Float[Tensor, "B G"] | None, config: TrainConfig) -> Advantages:
-    """Advantages as the objective has them; a k1 penalty is part of the reward, so baselines see it.
+def weights(
+    rewards_BG: Float[Tensor, "B G"], gains_BG: Float[Tensor, "B G"] | None, config: TrainConfig
+) -> Float[Tensor, "B G"]:
+    """What each action counts, as the objective has it; a k1 penalty is part of the reward, so baselines see it.
 
     >>> rewards_BG = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    >>> compare(rewards_BG, None, TrainConfig()).values_BG.tolist()
-    [[1.0, -1.0]]
-    >>> compare(rewards_BG, torch.tensor([[2.0, 0.0]], dtype=torch.float64), TrainConfig(kl="k1", kl_weight=0.25)).values_BG.tolist()
+    >>> weights(rewards_BG, None, TrainConfig()).tolist()
     [[0.5, -0.5]]
+    >>> weights(rewards_BG, torch.tensor([[2.0, 0.0]], dtype=torch.float64), TrainConfig(kl="k1", kl_weight=0.25)).tolist()
+    [[0.25, -0.25]]
     """
-    if k1_BG is not None:
-        rewards_BG = rewards_BG - config.kl_weight * k1_BG
-    if config.objective == "rloo":
-        return leave_one_out(rewards_BG)
-    return reinforce(rewards_BG, subtract_mean=config.baseline == "batch")
+    if config.objective == "dpo":
+        assert gains_BG is not None, "they are measured for DPO"
+        return prefer(rewards_BG, gains_BG, config.dpo_beta)
+    if gains_BG is not None:
+        rewards_BG = rewards_BG - config.kl_weight * gains_BG
+    match config.objective:
+        case "rloo":
+            return weigh(leave_one_out(rewards_BG))
+        case "grpo":
+            return weigh(group_normalised(rewards_BG))
+        case _:
+            return weigh(reinforce(rewards_BG, subtract_mean=config.baseline == "batch"))
 
 
-def rows(groups: Sequence[Group], advantages: Advantages, config: TrainConfig) -> list[Row]:
-    """The weighted rows of an update; the full KL is a part of the loss, k1 is in the advantages already."""
-    return policy_rows(
+def rows(groups: Sequence[Group], weights_BG: Float[Tensor, "B G"], config: TrainConfig) -> list[Row]:
+    """The weighted rows of an update. The full KL is a part of the loss; k1 is in the weights already, and DPO has none but its own."""
+    weighted = policy_rows(
         [group.context for group in groups],
         [[step.token_ids for step in group.steps] for group in groups],
-        advantages,
-        config.kl_weight if config.kl == "full" else 0.0,
+        weights_BG.tolist(),
+        config.kl_weight if config.kl == "full" and config.objective != "dpo" else 0.0,
     )
+    if config.objective != "grpo":
+        return weighted
+    steps = [step for group in groups for step in group.steps]
+    return [row._replace(logprobs=step.logprobs) for row, step in zip(weighted, steps, strict=True)]
 
 
 def measure(
     groups: Sequence[Group],
     verdicts_B_G: Sequence[Sequence[Verdict]],
-    advantages: Advantages,
-    k1_BG: Float[Tensor, "B G"] | None,
-    learnt: Learnt,
+    weights_BG: Float[Tensor, "B G"],
+    gains_BG: Float[Tensor, "B G"] | None,
+    learnt: Sequence[Learnt],
     *,
     update: int,
     num_states: int,
 ) -> Metrics:
-    """What the update learnt from."""
+    """What the update learnt from; loss, KL and gradient are those of its first epoch, at the policy that was sampled from."""
+    first = learnt[0]
     steps = [step for group in groups for step in group.steps]
     readable = [verdict for verdicts_G in verdicts_B_G for verdict in verdicts_G if verdict.score is not None]
     num_tokens = sum(len(step.token_ids) for step in steps)
@@ -133,17 +150,19 @@ def measure(
     return Metrics(
         update=update + 1,
         num_samples=len(steps),
-        loss=learnt.loss,
-        grad_norm=learnt.grad_norm,
-        learning_rate=learnt.learning_rate,
+        loss=first.loss,
+        grad_norm=first.grad_norm,
+        learning_rate=first.learning_rate,
         mean_tokens=num_tokens / len(steps),
         reward=math.fsum(verdict.score or 0.0 for verdict in readable) / len(readable),
         good=sum(verdict.good for verdict in readable) / len(readable),
-        kl=learnt.kl if k1_BG is None else k1_BG.mean().item(),
+        kl=first.kl if gains_BG is None else gains_BG.mean().item(),
         entropy=-math.fsum(logprob for step in steps for logprob in step.logprobs) / num_tokens,
         malformed=sampled.malformed / len(steps),
         truncated=sum(group.num_truncated for group in groups) / len(steps),
-        signal=int((advantages.values_BG != 0).any(dim=1).sum()) / num_states,
+        signal=int((weights_BG != 0).any(dim=1).sum()) / num_states,
+        tokens_read=sum(one.tokens_read for one in learnt),
+        naive_tokens=sum(one.naive_tokens for one in learnt),
         no_room=num_states - len(groups),
         sampled=sampled,
         missing=count(missing(groups, verdicts_B_G)),

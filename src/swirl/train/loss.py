@@ -1,81 +1,98 @@
 """The loss: policy gradient and KL, as pure functions of what the network said.
 
-B rows (a context and an action each), T tokens of the action, V vocabulary. Only positions that predict an action's tokens get here: the
-context is given, and padding is masked. `log_policy` is the distribution that was sampled from, temperature included.
+P places where something is predicted, V vocabulary, N action tokens, each predicted at one of the places. Nothing else gets here: a
+context is given, and is not trained on. `log_policy` is the distribution that was sampled from, temperature included.
 
-With `J = sum_B weight * log-probability - kl_weight * KL`, the loss is -J. Its gradient is the policy gradient: actions are drawn afresh
-from the policy at every update, so there is no ratio and no clipping. The full KL is reverse (policy first), over the whole vocabulary at
-each token, with the prefix held fixed; its gradient has no term for how the policy chose the prefix.
+With `J = sum_N weight * log-probability - sum_P kl_weight * KL`, the loss is -J. Its gradient is the policy gradient: where actions are
+drawn afresh from the policy at every update, there is no ratio and no clipping. `clipped_ratio` takes the log-probability's place where a
+batch is used more than once (GRPO). The full KL is reverse (policy first), over the whole vocabulary at each place, with the prefix held
+fixed; its gradient has no term for how the policy chose the prefix.
 """
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
 class Loss(NamedTuple):
-    """The loss of some rows, and what it was made of."""
+    """The loss of some tokens, and what it was made of."""
 
     total: Float[Tensor, ""]
-    kl_B: Float[Tensor, " B"]
-    """Full KL of each action, without gradient; 0 where there is no reference."""
+    kl: Float[Tensor, ""]
+    """Full KL, summed with its weights, without gradient; 0 where there is no reference."""
 
 
-def log_policy(logits_BTV: Float[Tensor, "B T V"], temperature: float) -> Float[Tensor, "B T V"]:
+def log_policy(logits_PV: Float[Tensor, "P V"], temperature: float) -> Float[Tensor, "P V"]:
     """Log-probabilities of the next token at a temperature, at least in single precision.
 
-    >>> log_policy(torch.tensor([[[0.0, torch.tensor(9.0).log()]]]), 2.0).exp().round(decimals=4).tolist()
-    [[[0.25, 0.75]]]
+    >>> log_policy(torch.tensor([[0.0, torch.tensor(9.0).log()]]), 2.0).exp().round(decimals=4).tolist()
+    [[0.25, 0.75]]
     """
-    precise_BTV = logits_BTV if logits_BTV.dtype == torch.float64 else logits_BTV.float()
-    return (precise_BTV / temperature).log_softmax(dim=-1)
+    precise_PV = logits_PV if logits_PV.dtype == torch.float64 else logits_PV.float()
+    return (precise_PV / temperature).log_softmax(dim=-1)
 
 
 def log_probability(
-    logprobs_BTV: Float[Tensor, "B T V"], tokens_BT: Int[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]
-) -> Float[Tensor, " B"]:
-    """Log-probability of each action: the sum over its tokens.
+    logprobs_PV: Float[Tensor, "P V"], places_N: Int[Tensor, " N"], tokens_N: Int[Tensor, " N"]
+) -> Float[Tensor, " N"]:
+    """Log-probability of each action token, where it is predicted.
 
-    >>> logprobs_BTV = torch.tensor([[[0.25, 0.75], [0.5, 0.5]]]).log()
-    >>> round(log_probability(logprobs_BTV, torch.tensor([[1, 0]]), torch.tensor([[True, True]])).exp().item(), 4)
-    0.375
+    >>> logprobs_PV = torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log()
+    >>> log_probability(logprobs_PV, torch.tensor([0, 0, 1]), torch.tensor([1, 0, 0])).exp().tolist()
+    [0.75, 0.25, 0.5]
     """
-    chosen_BT = logprobs_BTV.gather(-1, tokens_BT.unsqueeze(-1)).squeeze(-1)
-    return torch.where(mask_BT, chosen_BT, 0.0).sum(dim=1)
+    return logprobs_PV[places_N, tokens_N]
 
 
-def full_kl(
-    logprobs_BTV: Float[Tensor, "B T V"], reference_BTV: Float[Tensor, "B T V"], mask_BT: Bool[Tensor, "B T"]
-) -> Float[Tensor, " B"]:
-    """Reverse KL of each action: at each of its tokens, the exact KL between the two next-token distributions, summed.
+def clipped_ratio(
+    logprobs_N: Float[Tensor, " N"], sampled_N: Float[Tensor, " N"], weights_N: Float[Tensor, " N"], clip: float
+) -> Float[Tensor, " N"]:
+    """How much likelier each token is than when it was sampled, as far as that counts: not beyond `1 + clip` where it is to become
+    likelier, not below `1 - clip` where it is to become less likely (PPO, GRPO).
 
-    >>> policy, reference = torch.tensor([[[0.5, 0.5]]]).log(), torch.tensor([[[0.25, 0.75]]]).log()
-    >>> round(full_kl(policy, reference, torch.tensor([[True]])).item(), 4)
+    >>> now, then = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.25]).log()
+    >>> [round(ratio, 4) for ratio in clipped_ratio(now, then, torch.tensor([1.0, -1.0]), clip=0.2).tolist()]
+    [1.2, 2.0]
+    """
+    ratio_N = (logprobs_N - sampled_N).exp()
+    return torch.where(weights_N > 0, ratio_N.clamp(max=1 + clip), ratio_N.clamp(min=1 - clip))
+
+
+def full_kl(logprobs_PV: Float[Tensor, "P V"], reference_PV: Float[Tensor, "P V"]) -> Float[Tensor, " P"]:
+    """Reverse KL at each place: the exact one between the two next-token distributions.
+
+    >>> policy, reference = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.25, 0.75]]).log()
+    >>> round(full_kl(policy, reference).item(), 4)
     0.1438
     """
-    kl_BT = (logprobs_BTV.exp() * (logprobs_BTV - reference_BTV)).sum(dim=-1)
-    return torch.where(mask_BT, kl_BT, 0.0).sum(dim=1)
+    return (logprobs_PV.exp() * (logprobs_PV - reference_PV)).sum(dim=-1)
 
 
 def loss(
-    logprobs_BTV: Float[Tensor, "B T V"],
-    reference_BTV: Float[Tensor, "B T V"] | None,
-    tokens_BT: Int[Tensor, "B T"],
-    mask_BT: Bool[Tensor, "B T"],
-    weights_B: Float[Tensor, " B"],
-    kl_weights_B: Float[Tensor, " B"],
+    logprobs_PV: Float[Tensor, "P V"],
+    reference_PV: Float[Tensor, "P V"] | None,
+    places_N: Int[Tensor, " N"],
+    tokens_N: Int[Tensor, " N"],
+    weights_N: Float[Tensor, " N"],
+    kl_weights_P: Float[Tensor, " P"],
+    sampled_N: Float[Tensor, " N"] | None = None,
+    clip: float = 0.0,
 ) -> Loss:
-    """The loss of some rows; the losses of all micro-batches of an update add up to the update's.
+    """The loss of some tokens; the losses of all parts of an update add up to the update's. With `sampled_N`, how likely the tokens were
+    when they were sampled, clipped ratios take the place of log-probabilities.
 
-    >>> logprobs_BTV = torch.tensor([[[0.25, 0.75]]]).log()
-    >>> one = torch.ones(1)
-    >>> round(loss(logprobs_BTV, None, torch.tensor([[1]]), torch.tensor([[True]]), one, one).total.item(), 4)
+    >>> logprobs_PV = torch.tensor([[0.25, 0.75]]).log()
+    >>> token, one = torch.tensor([1]), torch.ones(1)
+    >>> round(loss(logprobs_PV, None, torch.tensor([0]), token, one, one).total.item(), 4)
     0.2877
     """
-    gain = weights_B @ log_probability(logprobs_BTV, tokens_BT, mask_BT)
-    if reference_BTV is None:
-        return Loss(-gain, torch.zeros_like(weights_B))
-    kl_B = full_kl(logprobs_BTV, reference_BTV, mask_BT)
-    return Loss(kl_weights_B @ kl_B - gain, kl_B.detach())
+    gains_N = log_probability(logprobs_PV, places_N, tokens_N)
+    if sampled_N is not None:
+        gains_N = clipped_ratio(gains_N, sampled_N, weights_N, clip)
+    gain = weights_N @ gains_N
+    if reference_PV is None:
+        return Loss(-gain, torch.zeros_like(gain))
+    kl = kl_weights_P @ full_kl(logprobs_PV, reference_PV)
+    return Loss(kl - gain, kl.detach())

@@ -24,19 +24,22 @@ def ignore(metrics: Metrics, timing: UpdateTiming) -> None:
     """An `OnUpdate` that does nothing."""
 
 
-def draw(num_items: int, size: int, update: int, seed: int) -> list[int]:
-    """Which items an update gets, by position: epochs, each in an order of its own, cut into batches one after another.
+def draw(trajectories: Sequence[str], size: int, update: int, seed: int) -> list[int]:
+    """Which items an update gets, by position, given the trajectory that each belongs to: epochs, each in an order of its own, cut into
+    batches one after another. Items of one trajectory stand together, because most of what is read for one is read for the others.
 
-    >>> [sorted(draw(4, 2, 0, seed=1) + draw(4, 2, 1, seed=1)), len(draw(4, 3, 5, seed=1))]
-    [[0, 1, 2, 3], 3]
+    >>> [sorted(draw("aabb", 2, 0, seed=1)), sorted(draw("aabb", 2, 1, seed=1)), len(draw("aabb", 3, 5, seed=1))]
+    [[2, 3], [0, 1], 3]
     """
+    count = len(trajectories)
     places = range(update * size, (update + 1) * size)
-    orders = {epoch: _order(num_items, epoch, seed) for epoch in {place // num_items for place in places}}
-    return [orders[place // num_items][place % num_items] for place in places]
+    orders = {epoch: _order(trajectories, epoch, seed) for epoch in {place // count for place in places}}
+    return [orders[place // count][place % count] for place in places]
 
 
-def _order(num_items: int, epoch: int, seed: int) -> list[int]:
-    return sorted(range(num_items), key=lambda item: derive(seed, "train", epoch, item))
+def _order(trajectories: Sequence[str], epoch: int, seed: int) -> list[int]:
+    keys = {name: derive(seed, "train", epoch, name) for name in set(trajectories)}
+    return sorted(range(len(trajectories)), key=lambda item: (keys[trajectories[item]], item))
 
 
 class Session:

@@ -43,10 +43,11 @@ def finetune(
         raise TrainingError(
             "there is nothing to train on: no trajectory with an action was kept; see what the filter dropped, and why"
         )
+    names = [f"{trajectory.question.task}/{trajectory.id}" for trajectory, _ in places]
     with Session(lm, trajectories, config, seed=seed, folder=folder, on_update=on_update) as session:
         for update in session.updates():
             start = perf_counter()
-            batch = [places[i] for i in draw(len(places), config.states, update, seed)]
+            batch = [places[i] for i in draw(names, config.states, update, seed)]
             pairs = [pair(lm, trajectory, i) for trajectory, i in batch]
             learnt = session.learner.learn(imitation_rows(pairs), update)
             clock = [start, start, start, perf_counter()]
@@ -57,10 +58,12 @@ def finetune(
                     loss=learnt.loss,
                     grad_norm=learnt.grad_norm,
                     learning_rate=learnt.learning_rate,
+                    tokens_read=learnt.tokens_read,
+                    naive_tokens=learnt.naive_tokens,
                     mean_tokens=sum(len(action) for _, action in pairs) / len(pairs),
                     sampled=count([trajectory.steps[i] for trajectory, i in batch]),
                 ),
-                UpdateTiming.between(clock, update=update, num_rows=learnt.num_rows),
+                UpdateTiming.between(clock, update=update),
             )
 
 

@@ -1,0 +1,213 @@
+"""One step-wise RL update: every distinct token once, against every row whole.
+
+One recorded trajectory with K states (a prompt of P tokens; each step adds an action of A and an observation of O), at every state G fresh
+actions of exactly A tokens, one AdamW step over all of them, no KL term. The model has the shape of SmolLM2-135M and random weights.
+
+*Naive* is the best that one gets without sharing: a batch of G equally long rows for each state, no padding, logits at actions only and a
+few at a time, transformers' own attention; for sampling, transformers' `generate` on the same batches.
+
+    python benchmarks/bench_step_update.py --json
+    python benchmarks/bench_step_update.py --states 3 --layers 4        # small and quick
+"""
+
+import argparse
+import json
+import platform
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from swirl.engine import PolicyConfig, Sampling
+from swirl.engine.chat import ChatFormat
+from swirl.engine.model import LanguageModel
+from swirl.engine.sampler import sample
+from swirl.engine.tree import num_distinct
+from swirl.train import TrainConfig
+from swirl.train.learner import Learner
+from swirl.train.rows import Row
+
+VOCABULARY = 49152
+BUDGET = 8192
+"""Tokens a micro-batch, on either path."""
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for flag, default, help in (
+        ("--states", 5, "K"),
+        ("--samples", 8, "G"),
+        ("--prompt", 150, "P, tokens"),
+        ("--action", 40, "A, tokens"),
+        ("--observation", 100, "O, tokens"),
+        ("--layers", 30, "of the model"),
+        ("--steps", 3, "timed repetitions, after one that is not"),
+        ("--threads", 2, "processor threads"),
+    ):
+        parser.add_argument(flag, type=int, default=default, help=f"{help} (default {default})")
+    parser.add_argument(
+        "--parts", default="train_naive,train_tree,sample_naive,sample_reused,update", help="which to time"
+    )
+    parser.add_argument(
+        "--no-memory", action="store_true", help="leave out peak memory, measured in processes of its own"
+    )
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="print one JSON line and nothing else")
+    return parser.parse_args()
+
+
+class Work:
+    """The update, and the ways to do it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        torch.set_num_threads(args.threads)
+        torch.manual_seed(0)
+        random.seed(0)
+        self.args = args
+        lengths = [args.prompt + k * (args.action + args.observation) for k in range(args.states)]
+        trunk = tuple(random.randrange(1000, 40000) for _ in range(lengths[-1]))
+        self.contexts = [trunk[:length] for length in lengths]
+        self.groups = [
+            [Row(context, self._action(), random.uniform(-1, 1)) for _ in range(args.samples)]
+            for context in self.contexts
+        ]
+        self.rows = [row for group in self.groups for row in group]
+        self.lm = language_model(args.layers)
+        self.learner = Learner(self.lm, TrainConfig(learning_rate=1e-6, kl_weight=0.0, tokens_per_batch=BUDGET))
+        self.seeds = [[k * args.samples + g for g in range(args.samples)] for k in range(args.states)]
+
+    def _action(self) -> tuple[int, ...]:
+        return tuple(random.randrange(1000, 40000) for _ in range(self.args.action))
+
+    def train_tree(self) -> None:
+        self.learner.accumulate(self.rows)
+
+    def train_naive(self) -> None:
+        self.learner.reader.packed = False
+        for weight in self.learner.weights.values():
+            weight.grad = torch.zeros_like(weight)
+        for group in self.groups:
+            self.learner.backward(group)
+        self.learner.reader.packed = True
+
+    def sample_reused(self) -> list[tuple[int, ...]]:
+        size = self.args.action
+        sampled = sample(self.lm, self.contexts, Sampling(max_tokens=size, max_context=8192, stop=()), self.seeds)
+        assert all(len(one.ids) == size for own in sampled for one in own)
+        return [one.ids for own in sampled for one in own]
+
+    @torch.inference_mode()
+    def sample_naive(self) -> None:
+        for context in self.contexts:
+            self.lm.network.generate(
+                torch.tensor([context] * self.args.samples),
+                attention_mask=torch.ones(self.args.samples, len(context), dtype=torch.long),
+                do_sample=True,
+                top_k=0,
+                min_new_tokens=self.args.action,
+                max_new_tokens=self.args.action,
+                pad_token_id=0,
+            )
+
+    def update(self) -> None:
+        actions = self.sample_reused()
+        rows = [row._replace(action=action) for row, action in zip(self.rows, actions, strict=True)]
+        self.learner.learn(rows, 0)
+
+
+def language_model(layers: int) -> LanguageModel:
+    """SmolLM2-135M's shape, with a tokenizer of words. No token ends a turn, so that lengths are exact."""
+    words = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *(f"t{i}" for i in range(3, VOCABULARY))])}
+    backend = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=layers,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        rope_theta=100000.0,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return LanguageModel(
+        name="random",
+        network=LlamaForCausalLM(config).float().eval(),
+        tokenizer=PreTrainedTokenizerFast(
+            tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+        ),
+        chat=ChatFormat((), (), (), (), encode=lambda text: []),
+        device=torch.device("cpu"),
+        config=PolicyConfig(),
+        folder=Path("nowhere"),
+        end_ids=frozenset(),
+        max_positions=8192,
+    )
+
+
+def alternated(parts: dict[str, Callable[[], object]], steps: int) -> dict[str, float]:
+    """Median seconds of each, in turn, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(steps + 1):
+        for name, part in parts.items():
+            start = perf_counter()
+            part()
+            seconds[name].append(perf_counter() - start)
+    return {name: round(median(each[1:]), 3) for name, each in seconds.items()}
+
+
+def peak_memory(name: str) -> float:
+    """MiB of a process that does this part once and nothing else."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", name]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    args = arguments()
+    if args.memory_of:
+        getattr(Work(args), args.memory_of)()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    names = args.parts.split(",")
+    work = Work(args)
+    seconds = alternated({name: getattr(work, name) for name in names}, args.steps)
+    pairs = [(row.context, row.action) for row in work.rows]
+    result = {
+        "seconds": seconds,
+        "tokens": {"naive": sum(len(c) + len(a) for c, a in pairs), "distinct": num_distinct(pairs)},
+        "peak_memory_mb": {} if args.no_memory else {name: round(peak_memory(name)) for name in names},
+        "states": args.states,
+        "samples": args.samples,
+        "prompt": args.prompt,
+        "action": args.action,
+        "observation": args.observation,
+        "layers": args.layers,
+        "threads": args.threads,
+        "steps": args.steps,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "machine": f"{platform.machine()}, {platform.system()}",
+    }
+    if args.json:
+        print(json.dumps(result))
+        return
+    for name in names:
+        print(f"{name:<14} {seconds[name]:8.2f} s  {result['peak_memory_mb'].get(name, 0):6.0f} MB")
+    if {"train_naive", "train_tree"} <= set(names):
+        print(f"training step: {seconds['train_naive'] / seconds['train_tree']:.2f} times faster")
+
+
+if __name__ == "__main__":
+    main()
