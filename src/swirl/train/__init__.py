@@ -72,7 +72,8 @@ class TrainConfig:
     max_context: int = 4096
     """Most tokens of a prompt and its action together."""
     tokens_per_batch: int = 8192
-    """Most tokens, padding included, that go through the network at once. It bounds memory; up to rounding it changes no result."""
+    """Most tokens that go through the network at once: distinct ones, or all, padding included, where it has to read row by row. It bounds
+    memory; up to rounding it changes no result."""
     checkpoint_every: int = 25
     """Updates between checkpoints; the last update is always followed by one."""
     max_missing: float = 0.5
