@@ -105,7 +105,7 @@ def test_a_trajectory_with_two_actions_a_state_looks_like_this() -> None:
     assert [nodes.tolist() for nodes in tree.predicting] == [[1, 2], [1, 2, 5], [4, 6], [4, 6, 7]]
 
 
-def test_the_issue_that_started_it() -> None:
+def test_five_states_with_eight_actions_each_are_an_eighth_of_their_rows() -> None:
     """A prompt of 150, five states, actions of 40 and observations of 100, eight actions a state: 2,270 tokens to read in place of
     18,600, and none of them in a block that sees much more than it has to."""
     trunk = tuple(range(1000, 1000 + 150 + 4 * 140))

@@ -138,8 +138,8 @@ class Sights:
             (home, slice(int(places[0] - starts[home]), int(places[-1] - starts[home]) + 1))
             for home, places in zip(homes, near, strict=True)
         )
-        causal = not parts and np.array_equal(visible, np.tri(len(own), dtype=bool))
-        return Sight(parts, None if causal else torch.from_numpy(visible).to(self.device))
+        whole = not parts and np.array_equal(visible, np.tri(len(own), dtype=bool))
+        return Sight(parts, None if whole else torch.from_numpy(visible).to(self.device))
 
 
 def _attend(

@@ -48,9 +48,9 @@ def evaluate(run: Run) -> None:
     agreement = measured(run)
     after = trained(run)
     parts = [part for spec in run.config.evaluate.tasks for part in _parts(run, open_task(spec))]
-    if trained_on := _trained_on(run, parts):
+    if n_trained_on := _trained_on(run, parts):
         say(
-            f"evaluate: {trained_on} of the questions are training questions too, so the figures are not held-out ones; give your "
+            f"evaluate: {n_trained_on} of the questions are training questions too, so the figures are not held-out ones; give your "
             "questions a `split`, or name others in evaluate.tasks"
         )
     policies: list[tuple[When, PolicyConfig]] = [("before", initial_policy(run))]
@@ -58,7 +58,7 @@ def evaluate(run: Run) -> None:
         policies.append(("after", replace(run.config.policy, model=str(run.model), lora_rank=0)))
     for when, config in policies:
         _evaluate_policy(run, when, config, parts)
-    _write_summary(run, parts, agreement)
+    _write_summary(run, parts, agreement, n_trained_on)
 
 
 def _parts(run: Run, task: Task) -> Iterator[_Part]:
@@ -175,7 +175,7 @@ def _evaluate_chunk(
     ]
 
 
-def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any] | None) -> None:
+def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any] | None, n_trained_on: int) -> None:
     """Every headline number with n, interval and seed."""
     run.lap("evaluate", "everything answered")
     config = run.config
@@ -197,7 +197,7 @@ def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any
         "filter": config.filter.rule.value,
         "objective": config.train.objective,
         "n": len({(record.task, record.trajectory.question.id) for record in records}),
-        "n_trained_on": _trained_on(run, parts),
+        "n_trained_on": n_trained_on,
     }
     seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
     peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])

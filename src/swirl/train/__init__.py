@@ -54,7 +54,7 @@ class TrainConfig:
     clip_norm: float = 1.0
     """Largest Euclidean norm of an update's gradient; longer ones are scaled down."""
     kl_weight: float = 0.02
-    """Weight of the reverse KL to the initial policy, in reward per nat; 0 leaves it out (and is not measured). Sft has none."""
+    """Weight of the reverse KL to the initial policy, in reward per nat; 0 leaves it out (and is not measured). Sft and dpo have none."""
     kl: Literal["full", "k1"] = "full"
     """full (over the whole vocabulary at each token, in the loss, the prefix held fixed) or k1 (summed over the action, in the reward)."""
     baseline: Literal["none", "batch"] = "batch"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from swirl.engine.model import LanguageModel
+from swirl.engine.tree import Ids
 from swirl.errors import TrainingError
 from swirl.judges import Judge, StepSample
 from swirl.policies import Completion, Finish
@@ -15,7 +16,6 @@ from swirl.policies.local import LocalPolicy
 from swirl.protocol import parse, render
 from swirl.seeds import derive
 from swirl.train import ByAction, TrainConfig
-from swirl.train.rows import Ids
 from swirl.types import Answer, Malformed, Step, ToolCall, Trajectory, Verdict
 
 

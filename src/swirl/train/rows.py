@@ -10,7 +10,7 @@ Not here: tensors (`swirl.train.loss`).
 from collections.abc import Sequence
 from typing import NamedTuple
 
-Ids = tuple[int, ...]
+from swirl.engine.tree import Ids
 
 
 class Row(NamedTuple):

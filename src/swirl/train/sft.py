@@ -11,11 +11,12 @@ from time import perf_counter
 
 from swirl.decompose import state_before
 from swirl.engine.model import LanguageModel
+from swirl.engine.tree import Ids
 from swirl.errors import ConfigError, TrainingError
 from swirl.protocol import render
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train.groups import count
-from swirl.train.rows import Ids, imitation_rows
+from swirl.train.rows import imitation_rows
 from swirl.train.session import Session, draw, ignore
 from swirl.types import Trajectory
 
