@@ -3,6 +3,7 @@
 import math
 import os
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 
 from swirl.engine import Finish, PolicyConfig, Sampling
 from swirl.engine import sampler as sampler_module
+from swirl.engine.decoder import Decoder
 from swirl.engine.forward import predict_rows, token_logprobs
 from swirl.engine.model import load
 from swirl.engine.sampler import _draw, sample
-from swirl.engine.seating import Seating
 from swirl.engine.stopping import Stopping
 from swirl.errors import ConfigError, PolicyFailure
 from swirl.protocol import parse
@@ -58,18 +59,6 @@ def test_a_sequence_does_not_depend_on_its_neighbours(lm):
             assert sample(lm, [context], sampling, [[seed]])[0][0].ids == one.ids
 
 
-def test_what_contexts_begin_with_is_read_once(lm, monkeypatch):
-    sizes = []
-    forward = lm.network.forward
-    monkeypatch.setattr(
-        lm.network, "forward", lambda **given: sizes.append(given["input_ids"].shape) or forward(**given)
-    )
-    contexts = [[7] * length for length in (10, 5, 20, 15)]
-    sample(lm, contexts, Sampling(max_tokens=3, stop=()), [[1, 2]] * 4)
-    assert sizes[0] == (1, 20)
-    assert all(shape == (4, 2) or shape[1] == 1 for shape in sizes[1:])
-
-
 def test_equal_context_and_seed_give_equal_ids_and_other_seeds_do_not(lm):
     result = sample(lm, CONTEXTS, Sampling(max_tokens=24), SEEDS)
     assert result[0][0].ids == result[2][0].ids
@@ -77,12 +66,23 @@ def test_equal_context_and_seed_give_equal_ids_and_other_seeds_do_not(lm):
     assert len({one.ids for one in result[2]}) == len(SEEDS[2])
 
 
-def test_small_batches_give_the_same_ids(lm, monkeypatch):
-    whole = sample(lm, CONTEXTS, Sampling(max_tokens=12), SEEDS)
-    monkeypatch.setitem(sampler_module._MEMORY, "cpu", 1)
-    assert [[one.ids for one in own] for own in sample(lm, CONTEXTS, Sampling(max_tokens=12), SEEDS)] == [
+@pytest.mark.parametrize("capacity", [0, 80, 150])
+def test_where_little_fits_contexts_enter_as_others_end(capacity, lm, monkeypatch):
+    """In tokens: nothing fits beside anything else; then a few do."""
+    sampling = Sampling(max_tokens=12, stop=tuple("37abcdefxyz"))
+    whole = sample(lm, CONTEXTS, sampling, SEEDS)
+    token = sampler_module._cache_bytes(lm.network.config, lm.network.dtype)
+    monkeypatch.setitem(sampler_module._MEMORY, "cpu", capacity * token)
+    entered, going = [], []
+    enter, step = Decoder.enter, Decoder.step
+    monkeypatch.setattr(Decoder, "enter", lambda self, *given: entered.append(len(going)) or enter(self, *given))
+    monkeypatch.setattr(Decoder, "step", lambda self, tokens: going.append(len(tokens)) or step(self, tokens))
+    assert [[one.ids for one in own] for own in sample(lm, CONTEXTS, sampling, SEEDS)] == [
         [one.ids for one in own] for own in whole
     ]
+    assert len(entered) > 1
+    if capacity:
+        assert any(before < after for before, after in pairwise(going)), "some are meant to enter beside others"
 
 
 def test_greedy_takes_the_likeliest_token_whatever_the_seed(lm):
@@ -111,6 +111,17 @@ def test_a_draw_is_the_inverse_of_the_cumulative_distribution(logits, uniform):
     cumulative = np.cumsum(logprobs.double().exp().numpy()[0])
     below = cumulative[token - 1] if token else 0.0
     assert below - 1e-6 <= uniform <= cumulative[token] + 1e-6
+
+
+@given(seed=st.integers(0, 999), size=st.sampled_from([1, 255, 256, 257, 1000]))
+def test_a_draw_by_blocks_is_one_over_the_whole_vocabulary(seed, size):
+    random = np.random.default_rng(seed)
+    logprobs = torch.log_softmax(torch.from_numpy(random.normal(0, 4, (3, size))).float(), -1)
+    uniforms = random.random(3)
+    cumulative = (logprobs.exp().double() * 2.0**40).round().long().cumsum(-1)
+    target = (torch.from_numpy(uniforms) * cumulative[:, -1]).long()
+    expected = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
+    assert _draw(logprobs, uniforms, 1.0).tolist() == expected.tolist()
 
 
 def test_a_token_of_no_probability_is_never_drawn():
@@ -205,17 +216,6 @@ def test_broken_weights_are_a_policy_failure(tmp_path):
 def test_an_action_longer_than_the_context_is_refused():
     with pytest.raises(ConfigError, match="max_tokens 10 and max_context 10"):
         Sampling(max_tokens=10, max_context=10)
-
-
-def test_seats_close_up_and_empty_rows_are_cleared():
-    seating = Seating([2, 2])
-    tokens, sequences = seating.seats(np.array([10, 11, 12, 13]))
-    assert tokens.tolist() == [[10, 11], [12, 13]]
-    assert sequences.tolist() == [[0, 1], [2, 3]]
-    assert seating.leave(np.array([True, False, False, False])) is None
-    assert seating.seats(np.array([11, 12, 13]))[1].tolist() == [[1, -2], [2, 3]]
-    assert seating.leave(np.array([True, False, False])).tolist() == [1]
-    assert seating.seats(np.array([12, 13]))[1].tolist() == [[2, 3]]
 
 
 @pytest.mark.skipif("SWIRL_TEST_MODEL" not in os.environ, reason="SWIRL_TEST_MODEL names no real model folder")

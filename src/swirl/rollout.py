@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec import structs
 
 from swirl.errors import ConfigError, ToolFailure
-from swirl.policies import Completion, Finish, Policy, Sampling
+from swirl.policies import Completion, Finish, Policy, Remembering, Sampling
 from swirl.protocol import parse, render
 from swirl.seeds import derive
 from swirl.tools import Toolbox
@@ -212,10 +212,12 @@ def rollout(
     on_ended: Callable[[int], None] = lambda count: None,
 ) -> list[Trajectory]:
     """Finish every state, in order. Step `i` of a trajectory is sampled with `derive(trajectory.seed, "step", i)`, so the result does not
-    depend on `slots` but for floating-point rounding in the policy. `on_ended` hears after each step how many trajectories it ended.
+    depend on `slots` but for floating-point rounding in the policy. A policy that can remember does so until all are finished.
+    `on_ended` hears after each step how many trajectories it ended.
 
     Raises `ToolFailure` where a tool's service is broken, unless `on_tool_failure` is "stop".
     """
+    policy = policy.session() if isinstance(policy, Remembering) else policy
     current = list(states)
     waiting = deque(i for i, state in enumerate(current) if state.stop is None)
     active: list[int] = []

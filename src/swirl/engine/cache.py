@@ -1,69 +1,88 @@
-"""A key-value cache that grows in place, for rows that share a context.
+"""What a network keeps of the tokens it has read, and which rows of tokens these are.
 
-The stock cache copies all of itself for every token. This one keeps spare room and copies itself once every `_ROOM` positions. It holds
-everything, sliding windows included; who may see what is the mask's business (`swirl.engine.decoder`).
+Keys and values are kept at full length, sliding windows included: who may see what is the business of whoever attends.
 """
 
+from bisect import bisect, insort
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
-_ROOM = 64
+from swirl.engine.tree import Ids, Nodes, shared
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one attention layer; `keys` and `values` are the filled part of larger buffers."""
+@dataclass(frozen=True)
+class Keys:
+    """Keys and values of some tokens, layer by layer, each of shape [key heads, tokens, width]."""
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        super().__init__()
-        self.lazy_initialization(keys, values)
-        self._fill(keys, values)
+    layers: tuple[tuple[Tensor, Tensor], ...]
 
-    def _fill(self, keys: Tensor, values: Tensor) -> None:
-        self._buffers = _roomy(keys), _roomy(values)
-        self._view(keys.shape[-2])
+    @property
+    def count(self) -> int:
+        """How many tokens."""
+        return self.layers[0][0].shape[1] if self.layers else 0
 
-    def _view(self, length: int) -> None:
-        self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
+    def take(self, places: Nodes) -> "Keys":
+        """Those of some of the tokens, repeats allowed."""
+        if not self.layers:
+            return self
+        index = torch.from_numpy(places).to(self.layers[0][0].device)
+        return Keys(tuple((keys.index_select(1, index), values.index_select(1, index)) for keys, values in self.layers))
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append, and give back everything so far."""
-        old = self.keys.shape[-2]
-        length = old + key_states.shape[-2]
-        if length > self._buffers[0].shape[-2]:
-            self._fill(self.keys, self.values)
-        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, old:length] = new
-        self._view(length)
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows."""
-        self._fill(self.keys.index_select(0, indices), self.values.index_select(0, indices))
+    @classmethod
+    def joined(cls, parts: Sequence["Keys"]) -> "Keys":
+        """Those of all, one after another."""
+        full = [part for part in parts if part.count]
+        if len(full) <= 1:
+            return full[0] if full else cls(())
+        return cls(tuple(_joined(layers) for layers in zip(*(part.layers for part in full), strict=True)))
 
 
-def _roomy(filled: Tensor) -> Tensor:
-    rows, heads, length, width = filled.shape
-    buffer = filled.new_empty(rows, heads, length + _ROOM, width)
-    buffer[:, :, :length] = filled
-    return buffer
+def _joined(layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    keys, values = zip(*layers, strict=True)
+    return torch.cat(keys, dim=1), torch.cat(values, dim=1)
 
 
-def joined(caches: Sequence[Any], rows: Tensor) -> Any:
-    """One growing cache out of prefilled ones: their rows stacked, padded on the right, and picked by `rows`, repeats allowed."""
-    whole = DynamicCache()
-    whole.layer_class_to_replicate = None
-    for layers in zip(*(cache.layers for cache in caches), strict=True):
-        keys, values = (_stacked([getattr(layer, name) for layer in layers], rows) for name in ("keys", "values"))
-        whole.layers.append(GrowingLayer(keys, values))
-    return whole
+@dataclass(frozen=True)
+class Remembered:
+    """Rows that were read, each with the places of its tokens in `keys`."""
+
+    rows: tuple[tuple[Ids, Nodes], ...]
+    keys: Keys
 
 
-def _stacked(parts: Sequence[Tensor], rows: Tensor) -> Tensor:
-    longest = max(part.shape[-2] for part in parts)
-    padded = [torch.nn.functional.pad(part, (0, 0, 0, longest - part.shape[-2])) for part in parts]
-    return torch.cat(padded).index_select(0, rows)
+class Memory:
+    """The rows of the last sampling, for contexts that go on from them.
+
+    It belongs to one network with the weights it has: whoever changes these begins a new one.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[Ids] = []
+        self._places: dict[Ids, Nodes] = {}
+        self.keys = Keys(())
+
+    def replace(self, parts: Sequence[Remembered]) -> None:
+        """Forget what there is, and remember this."""
+        self._rows, self._places, offset = [], {}, 0
+        for part in parts:
+            for row, places in part.rows:
+                if row not in self._places:
+                    insort(self._rows, row)
+                self._places[row] = places + offset
+            offset += part.keys.count
+        self.keys = Keys.joined([part.keys for part in parts])
+
+    def known(self, context: Ids) -> Nodes:
+        """Places in `keys` of the first tokens of a context, as many as are remembered; never of its last, after which something is to be
+        predicted."""
+        at = bisect(self._rows, context)
+        best = np.empty(0, dtype=np.int64)
+        for row in self._rows[max(0, at - 1) : at + 1]:
+            length = min(shared(np.array(row), np.array(context)), len(context) - 1)
+            if length > len(best):
+                best = self._places[row][:length]
+        return best

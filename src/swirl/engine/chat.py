@@ -14,6 +14,7 @@ headed `User:` and `Assistant:`.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ from swirl.errors import ModelError
 from swirl.protocol import ANSWER_TAG, TAGS, Message, Prompt
 
 THINK, END_THINK = "<think>", "</think>"
+
+_TEXTS = 8192
+"""Texts whose ids are kept at hand: a question is asked in every sample and step, and encoding it takes as long as sampling a token."""
 
 _MARKS = ("QUESTIONMARKONE", "ACTIONMARKTWO", "OBSERVATIONMARKTHREE")
 _OWN = {mark.format(tag) for tag in [*TAGS.values(), ANSWER_TAG] for mark in ("<{}>", "</{}>")}
@@ -199,9 +203,10 @@ def _encoder(tokenizer: Any) -> Callable[[str], list[int]]:
     cut = [re.escape(token.content) for token in added.values() if not token.special]
     starts = re.compile(f"(?={'|'.join(cut)})") if cut else None
 
-    def encode(text: str) -> list[int]:
+    @lru_cache(maxsize=_TEXTS)
+    def whole(text: str) -> tuple[int, ...]:
         cuts = [match.start() + 1 for match in starts.finditer(text)] if starts else []
-        return [i for start, end in pairwise([0, *cuts, len(text)]) for i in plain(text[start:end])]
+        return tuple(i for start, end in pairwise([0, *cuts, len(text)]) for i in plain(text[start:end]))
 
     def plain(piece: str) -> list[int]:
         ids = _ids(tokenizer, piece, special=False)
@@ -211,4 +216,4 @@ def _encoder(tokenizer: Any) -> Callable[[str], list[int]]:
         half = len(piece) // 2
         return plain(piece[:half]) + plain(piece[half:])
 
-    return encode
+    return lambda text: list(whole(text))

@@ -4,6 +4,7 @@ The predicate is `Tree.sees`, token by token. Sequences are padded up to a few s
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -36,13 +37,12 @@ def padded(tree: Tree, size: int) -> Tree:
     """The tree with tokens at its end that see themselves alone and are seen by no other; its blocks are left as they were."""
     count = len(tree.ids_N)
     zeros, alone = np.zeros(size - count, dtype=np.int64), np.arange(count, size)
-    return Tree(
+    return replace(
+        tree,
         ids_N=np.concatenate([tree.ids_N, zeros]),
         positions_N=np.concatenate([tree.positions_N, zeros]),
         enter_N=np.concatenate([tree.enter_N, alone]),
         leave_N=np.concatenate([tree.leave_N, alone + 1]),
-        blocks=tree.blocks,
-        predicting=tree.predicting,
     )
 
 

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from swirl.engine.attention import logits, obstacle, read
+from swirl.engine.attention import logits, obstacle
+from swirl.engine.sights import read
 from swirl.engine.tree import Pair, grow, packs
 
 _LOGIT_BYTES = 2**26

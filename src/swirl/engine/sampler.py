@@ -1,15 +1,16 @@
-"""Batched ancestral sampling with a key-value cache.
+"""Ancestral sampling, many sequences at once.
 
-Equal contexts, and all samples of a context, share one prefill. Every sequence draws from a counter-based stream of uniforms keyed by its
-own seed, and picks a token by the inverse of its cumulative distribution, so what it draws depends on its context and its seed, up to
-floating-point rounding, not on what it is batched with.
+What contexts share is read once, and so is what a `Memory` holds from the step before (`swirl.engine.decoder`). Sequences that ended make
+room for contexts that wait, in the order of a dictionary, by a schedule that is a function of the call alone.
 
-How the network reads is in `decoder`, which sequence sits where in `seating`, when one ends in `stopping`.
+Every sequence draws from a counter-based stream of uniforms keyed by its own seed, and picks a token by the inverse of its cumulative
+distribution, so what it draws depends on its context and its seed, up to floating-point rounding, not on what it is batched with.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,17 +18,27 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from swirl.engine import Finish, Sampling
+from swirl.engine.attention import obstacle
+from swirl.engine.cache import Memory
 from swirl.engine.decoder import Decoder
 from swirl.engine.model import LanguageModel
-from swirl.engine.seating import Seating
+from swirl.engine.plain import PlainDecoder
+from swirl.engine.stopping import Sequence as Writing
 from swirl.engine.stopping import Stopping
+from swirl.engine.tree import Ids
 from swirl.errors import PolicyFailure
 
 _SCALE = 2.0**40
 """Probabilities are rounded to multiples of 1 / _SCALE, because whole numbers add up exactly, in any order, on any device."""
+_BLOCK = 256
+"""Tokens whose probabilities are added up before one of them is looked for."""
+_DRAWN = 2**24
+"""Most probabilities that are worked on at once."""
 
-_MEMORY = {"cpu": 2**30, "mps": 2**31, "cuda": 2**33}
-"""Bytes the cache of a batch may take."""
+_MEMORY = {"cpu": 2**31, "mps": 2**31, "cuda": 2**34}
+"""Bytes that the keys and values of all that is being sampled may take, and what is remembered of it once more."""
+_REFILL = 0.25
+"""Share of it that has to be free before contexts that wait enter."""
 
 
 @dataclass(frozen=True)
@@ -40,67 +51,120 @@ class Sampled:
     finish: Finish
 
 
-@dataclass(frozen=True)
-class _Request:
+class _Request(NamedTuple):
     """One sequence to sample: its place in the result, and its seed."""
 
     place: tuple[int, int]
     seed: int
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Distinct contexts, and for each of them what is asked for."""
+class _Work(NamedTuple):
+    """A distinct context, and what is asked for after it."""
 
-    contexts: list[Sequence[int]]
-    requests: list[list[_Request]]
+    context: Ids
+    requests: list[_Request]
+
+    def cost(self, max_tokens: int) -> int:
+        """Tokens it may take: its context twice, as it was read and as it is laid out, and its sequences at their longest."""
+        return 2 * len(self.context) + len(self.requests) * max_tokens
+
+
+@dataclass(frozen=True)
+class _Going:
+    """One sequence under way."""
+
+    work: _Work
+    request: _Request
+    uniforms_T: Float[np.ndarray, " tokens"]
+    written: Writing
 
 
 def sample(
-    lm: LanguageModel, contexts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[Sequence[int]]
+    lm: LanguageModel,
+    contexts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    seeds: Sequence[Sequence[int]],
+    memory: Memory | None = None,
 ) -> list[list[Sampled]]:
     """Continue every context once for each of its seeds: `result[i][j]` continues `contexts[i]` with `seeds[i][j]`.
 
     A context that leaves no room for `sampling.max_tokens` in `sampling.max_context`, or in the positions the network was built for, gives
-    `Finish.CONTEXT` and no ids: no action is ever cut short by its context. Raises `PolicyFailure` where the network's distribution is not
-    finite.
+    `Finish.CONTEXT` and no ids: no action is ever cut short by its context. A context that begins as rows in `memory` do is read from where
+    it differs; afterwards `memory` holds the rows of this call. Raises `PolicyFailure` where the network's distribution is not finite.
     """
     room = min(sampling.max_context, lm.max_positions) - sampling.max_tokens
     results = [[Sampled((), (), Finish.CONTEXT) for _ in own] for own in seeds]
     fitting = [i for i, context in enumerate(contexts) if len(context) <= room]
-    stopping = Stopping(lm, sampling)
-    for batch in _batches(lm, _merged(fitting, contexts, seeds), sampling.max_tokens):
-        for request, one in _sample_batch(lm, batch, sampling, stopping):
-            i, j = request.place
+    with torch.inference_mode():
+        for (i, j), one in _sampled(lm, _merged(fitting, contexts, seeds), sampling, memory):
             results[i][j] = one
     return results
 
 
-def _merged(
-    fitting: Sequence[int], contexts: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]]
-) -> list[tuple[Sequence[int], list[_Request]]]:
-    """Each distinct context once, with all that is asked of it, the shortest first."""
-    merged: dict[tuple[int, ...], list[_Request]] = {}
+def _merged(fitting: Sequence[int], contexts: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]]) -> list[_Work]:
+    """Each distinct context once, with all that is asked of it: what begins alike stands together."""
+    merged: dict[Ids, list[_Request]] = {}
     for i in fitting:
         merged.setdefault(tuple(contexts[i]), []).extend(_Request((i, j), seed) for j, seed in enumerate(seeds[i]))
-    return sorted(((context, asked) for context, asked in merged.items() if asked), key=lambda item: len(item[0]))
+    return [_Work(context, requests) for context, requests in sorted(merged.items()) if requests]
 
 
-def _batches(
-    lm: LanguageModel, work: Sequence[tuple[Sequence[int], list[_Request]]], max_tokens: int
-) -> Iterator[_Batch]:
-    """Cut the work by memory: a function of the input and the network's shape alone. A single context is never cut."""
-    limit = _MEMORY[lm.device.type] // _cache_bytes(lm.network.config, lm.network.dtype)
-    batch, sequences = _Batch([], []), 0
-    for context, asked in work:
-        sequences += len(asked)
-        if batch.contexts and sequences * (len(context) + max_tokens) > limit:
-            yield batch
-            batch, sequences = _Batch([], []), len(asked)
-        batch.contexts.append(context)
-        batch.requests.append(asked)
-    if batch.contexts:
-        yield batch
+def _sampled(
+    lm: LanguageModel, work: Sequence[_Work], sampling: Sampling, memory: Memory | None
+) -> Iterator[tuple[tuple[int, int], Sampled]]:
+    """What was sampled, in the order in which it ended."""
+    capacity = _MEMORY[lm.device.type] // _cache_bytes(lm.network.config, lm.network.dtype)
+    decoder = (
+        Decoder(lm.network, lm.device, memory, capacity)
+        if obstacle(lm.network) is None
+        else PlainDecoder(lm.network, lm.device)
+    )
+    stopping = Stopping(lm, sampling)
+    waiting, going = deque(work), list[_Going]()
+    logits = list[Tensor]()
+    while waiting or going:
+        if waiting and (entering := _entering(waiting, capacity, going, sampling.max_tokens)):
+            logits.append(decoder.enter([one.context for one in entering], [len(one.requests) for one in entering]))
+            going += [_begun(one, request, stopping) for one in entering for request in one.requests]
+        uniforms_A = np.array([one.uniforms_T[len(one.written.ids)] for one in going])
+        tokens_A, logprobs_A = _chosen(torch.cat(logits), uniforms_A, sampling.temperature)
+        for one, token, logprob in zip(going, tokens_A.tolist(), logprobs_A.tolist(), strict=True):
+            stopping.append(one.written, token, logprob)
+        ended_A = np.array([one.written.finish is not None for one in going])
+        for one in going:
+            if one.written.finish is not None:
+                yield one.request.place, _finished(one.written)
+        if ended_A.any():
+            decoder.leave(ended_A)
+        going = [one for one in going if one.written.finish is None]
+        logits = [decoder.step(tokens_A[~ended_A])] if going else []
+    decoder.close()
+
+
+def _begun(work: _Work, request: _Request, stopping: Stopping) -> _Going:
+    """Uniforms in [0, 1), from the counter-based generator Philox keyed by the seed."""
+    uniforms_T = np.random.Generator(np.random.Philox(key=request.seed)).random(stopping.max_tokens)
+    return _Going(work, request, uniforms_T, stopping.sequence())
+
+
+def _entering(waiting: deque[_Work], capacity: int, going: Sequence[_Going], max_tokens: int) -> list[_Work]:
+    """The first of those that wait, as far as they fit, once much is free; if nothing is going, at least one."""
+    reading = {id(one.work): len(one.work.context) for one in going}
+    free = capacity - 2 * sum(reading.values()) - len(going) * max_tokens
+    if going and free < _REFILL * capacity:
+        return []
+    entering: list[_Work] = []
+    while waiting and (waiting[0].cost(max_tokens) <= free or (not going and not entering)):
+        entering.append(waiting.popleft())
+        free -= entering[-1].cost(max_tokens)
+    return entering
+
+
+def _finished(written: Writing) -> Sampled:
+    assert written.finish is not None
+    if not np.isfinite(written.logprobs).all():
+        raise PolicyFailure("the network's distribution over the next token is not finite; its weights are broken")
+    return Sampled(tuple(written.ids), tuple(written.logprobs), written.finish)
 
 
 def _cache_bytes(config: Any, dtype: torch.dtype) -> int:
@@ -110,51 +174,21 @@ def _cache_bytes(config: Any, dtype: torch.dtype) -> int:
     return int(2 * config.num_hidden_layers * heads * width * dtype.itemsize)
 
 
-@torch.inference_mode()
-def _sample_batch(
-    lm: LanguageModel, batch: _Batch, sampling: Sampling, stopping: Stopping
-) -> Iterator[tuple[_Request, Sampled]]:
-    requests = [request for asked in batch.requests for request in asked]
-    uniforms_NT = _uniforms([request.seed for request in requests], sampling.max_tokens)
-    sequences = [stopping.sequence() for _ in requests]
-    decoder = Decoder(lm.network, batch.contexts, lm.device)
-    seating = Seating([len(asked) for asked in batch.requests])
-    logits_AV = decoder.logits_CV[torch.from_numpy(seating.contexts_N).to(lm.device)]
-    decoder.seat(seating.context_of_row)
-    for step in range(sampling.max_tokens):
-        logprobs_AV = _logprobs(logits_AV, sampling.temperature)
-        tokens_A = _draw(logprobs_AV, uniforms_NT[seating.alive_A, step], sampling.temperature)
-        chosen_A = logprobs_AV.gather(-1, tokens_A[:, None])[:, 0]
-        tokens = tokens_A.tolist()
-        for n, token, logprob in zip(seating.alive_A.tolist(), tokens, chosen_A.tolist(), strict=True):
-            stopping.append(sequences[n], token, logprob)
-        going_A = np.array([sequences[n].finish is None for n in seating.alive_A])
-        if not going_A.any() or step + 1 == sampling.max_tokens:
-            break
-        rows = seating.leave(~going_A)
-        if rows is not None:
-            decoder.keep(rows)
-        logits_RSV = decoder.step(*seating.seats(np.array(tokens)[going_A]))
-        logits_AV = logits_RSV[seating.at()]
-    for request, one in zip(requests, sequences, strict=True):
-        yield request, _finished(one.ids, one.logprobs, one.finish or Finish.LENGTH)
-
-
-def _finished(ids: list[int], logprobs: list[float], finish: Finish) -> Sampled:
-    if not np.isfinite(logprobs).all():
-        raise PolicyFailure("the network's distribution over the next token is not finite; its weights are broken")
-    return Sampled(tuple(ids), tuple(logprobs), finish)
-
-
-def _uniforms(seeds: Sequence[int], count: int) -> Float[np.ndarray, "sequences tokens"]:
-    """A row of uniforms in [0, 1) for every seed, from the counter-based generator Philox keyed by it."""
-    return np.stack([np.random.Generator(np.random.Philox(key=seed)).random(count) for seed in seeds])
-
-
-def _logprobs(logits_BV: Float[Tensor, "rows vocabulary"], temperature: float) -> Float[Tensor, "rows vocabulary"]:
-    """Where there are no float64 numbers (Apple's GPUs), drawing happens on the processor."""
-    logits_BV = logits_BV.cpu() if logits_BV.device.type == "mps" else logits_BV
-    return torch.log_softmax(logits_BV.float() / (temperature or 1.0), dim=-1)
+def _chosen(
+    logits_AV: Float[Tensor, "going vocabulary"], uniforms_A: Float[np.ndarray, " going"], temperature: float
+) -> tuple[Int[np.ndarray, " going"], Float[np.ndarray, " going"]]:
+    """A token for each sequence, and its log-probability. Where there are no float64 numbers (Apple's GPUs), drawing happens on the
+    processor."""
+    tokens, logprobs = [], []
+    rows = max(1, _DRAWN // logits_AV.shape[1])
+    for start in range(0, len(logits_AV), rows):
+        part_BV = logits_AV[start : start + rows]
+        part_BV = part_BV.cpu() if part_BV.device.type == "mps" else part_BV
+        logprobs_BV = torch.log_softmax(part_BV.float() / (temperature or 1.0), dim=-1)
+        tokens_B = _draw(logprobs_BV, uniforms_A[start : start + rows], temperature)
+        tokens.append(tokens_B)
+        logprobs.append(logprobs_BV.gather(-1, tokens_B[:, None])[:, 0])
+    return torch.cat(tokens).cpu().numpy(), torch.cat(logprobs).cpu().numpy()
 
 
 def _draw(
@@ -163,8 +197,13 @@ def _draw(
     """The token at which the cumulative distribution passes the uniform; the likeliest one at temperature 0."""
     if temperature == 0:
         return logprobs_BV.argmax(-1)
-    weights_BV = (logprobs_BV.exp().double() * _SCALE).round().long()
-    cumulative_BV = weights_BV.cumsum(-1)
-    target_B = (torch.from_numpy(uniforms_B).to(logprobs_BV.device) * cumulative_BV[:, -1]).long()
-    tokens_B = torch.searchsorted(cumulative_BV, target_B[:, None], right=True)[:, 0]
-    return tokens_B.clamp(max=logprobs_BV.shape[-1] - 1)
+    weights_BV = (logprobs_BV.exp() * _SCALE).round().long()
+    padded_BV = torch.nn.functional.pad(weights_BV, (0, -weights_BV.shape[1] % _BLOCK))
+    blocks_BNK = padded_BV.view(len(padded_BV), -1, _BLOCK)
+    cumulative_BN = blocks_BNK.sum(-1).cumsum(-1)
+    target_B1 = (torch.from_numpy(uniforms_B).to(logprobs_BV.device) * cumulative_BN[:, -1]).long()[:, None]
+    block_B1 = torch.searchsorted(cumulative_BN, target_B1, right=True).clamp(max=cumulative_BN.shape[1] - 1)
+    chosen_BK = blocks_BNK[torch.arange(len(blocks_BNK), device=block_B1.device), block_B1[:, 0]]
+    before_B1 = cumulative_BN.gather(-1, block_B1) - chosen_BK.sum(-1, keepdim=True)
+    inside_B1 = torch.searchsorted(chosen_BK.cumsum(-1), target_B1 - before_B1, right=True)
+    return (block_B1 * _BLOCK + inside_B1)[:, 0].clamp(max=logprobs_BV.shape[-1] - 1)

@@ -1,70 +1,74 @@
-"""Which sequence sits where: rows of one context each, with a seat for every sequence still going.
+"""Which sequence sits where: in rows that have one trunk each, with a seat for every sequence.
 
-Sequences are numbered through, context by context. All rows have equally many seats, so a context with many sequences may take several
-rows: as many seats a row as leave few of them empty.
+The sequences of a row have contexts that begin its trunk, so the keys of a trunk are kept and read once for all of them. All rows have
+equally many seats, so a trunk with many sequences may take several rows: as many seats a row as leave few of them empty.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
 
-from swirl.engine.decoder import NOBODY
+from swirl.engine.tree import Ids, Nodes
 
-_MOST_SEATS = 8
-"""A seat sees the keys of its row's other seats as masked ones; beyond this that costs more than reading a context again."""
+_MOST_SEATS = 64
 _WASTE = 1.1
 """Seats there may be for each sequence."""
-_EMPTY_ROWS = 0.75
-"""Rows are cleared away once at most this share of them is still going; clearing copies the rest."""
-
-Index = Int[np.ndarray, " count"]
 
 
-class Seating:
-    """Seats for `counts[c]` sequences of each context `c`."""
+class Seating(NamedTuple):
+    """A seat for each of some sequences."""
 
-    def __init__(self, counts: Sequence[int]) -> None:
-        size = _seats_per_row(counts)
-        self.contexts_N = np.repeat(np.arange(len(counts)), counts)
-        """Context of each sequence."""
-        self.context_of_row = [context for context, count in enumerate(counts) for _ in range(0, count, size)]
-        self.alive_A = np.arange(len(self.contexts_N))
-        """Sequences still going, in order."""
-        rows = [np.arange(count) // size for count in counts]
-        taken = np.cumsum([0, *(-(-count // size) for count in counts)])
-        self._row_A = np.concatenate([row + first for row, first in zip(rows, taken[:-1], strict=True)])
-        self._num_rows = len(self.context_of_row)
+    trunks: list[int]
+    """For each row, the context that is its trunk."""
+    num_seats: int
+    """Of a row."""
+    places: Nodes
+    """For each sequence, its row times `num_seats`, plus its seat."""
 
-    def leave(self, ended_A: np.ndarray) -> Index | None:
-        """Let sequences go. Gives the rows to keep where it is time to clear the empty ones away."""
-        self.alive_A, self._row_A = self.alive_A[~ended_A], self._row_A[~ended_A]
-        rows, renumbered = np.unique(self._row_A, return_inverse=True)
-        if len(rows) > _EMPTY_ROWS * self._num_rows:
-            return None
-        self._row_A, self._num_rows = renumbered, len(rows)
-        return rows
 
-    def at(self) -> tuple[Index, Index]:
-        """Row and seat of each sequence still going. Seats close up as sequences leave."""
-        first_R = np.searchsorted(self._row_A, np.arange(self._num_rows))
-        return self._row_A, np.arange(len(self._row_A)) - first_R[self._row_A]
+def seated(families: Sequence[Sequence[int]], contexts: Nodes) -> Seating:
+    """Seat the sequences with these contexts. In a family each context is the beginning of the next.
 
-    def seats(self, tokens_A: Index) -> tuple[Int[np.ndarray, "rows seats"], Int[np.ndarray, "rows seats"]]:
-        """The next tokens, and whose they are, by row and seat; NOBODY's in empty seats."""
-        row_A, seat_A = self.at()
-        sequences_RS = np.full((self._num_rows, int(seat_A.max()) + 1), NOBODY)
-        tokens_RS = np.zeros_like(sequences_RS)
-        sequences_RS[row_A, seat_A] = self.alive_A
-        tokens_RS[row_A, seat_A] = tokens_A
-        return tokens_RS, sequences_RS
+    >>> seated([[0, 1], [2]], np.array([0, 0, 1, 1, 2, 2]))
+    Seating(trunks=[0, 1, 2], num_seats=2, places=array([0, 1, 2, 3, 4, 5]))
+    >>> seated([[0, 1]], np.array([1, 0, 1])).places.tolist()
+    [1, 0, 2]
+    """
+    members = [np.concatenate([np.flatnonzero(contexts == context) for context in family]) for family in families]
+    size = _seats_per_row([len(own) for own in members])
+    places = np.empty(len(contexts), dtype=np.int64)
+    trunks: list[int] = []
+    for own in members:
+        for start in range(0, len(own), size):
+            row = own[start : start + size]
+            places[row] = len(trunks) * size + np.arange(len(row))
+            trunks.append(int(contexts[row[-1]]))
+    return Seating(trunks, size, places)
+
+
+def families(contexts: Sequence[Ids]) -> list[list[int]]:
+    """Contexts, by index, in lines in which each is the beginning of the next.
+
+    >>> families([(1, 2), (3,), (1, 2, 5), (1, 2, 4, 4), (1, 2, 4)])
+    [[0, 4, 3], [2], [1]]
+    """
+    found: list[list[int]] = []
+    for i in sorted(range(len(contexts)), key=lambda i: contexts[i]):
+        last = contexts[found[-1][-1]] if found else None
+        if last is not None and contexts[i][: len(last)] == last:
+            found[-1].append(i)
+        else:
+            found.append([i])
+    return found
 
 
 def _seats_per_row(counts: Sequence[int]) -> int:
     """The most seats a row that leave few of them empty.
 
     >>> _seats_per_row([8, 8, 16]), _seats_per_row([5] * 10), _seats_per_row([1, 1, 5, 1]), _seats_per_row([100])
-    (8, 5, 1, 8)
+    (8, 5, 1, 55)
     """
-    sizes = range(1, _MOST_SEATS + 1)
-    return max(size for size in sizes if sum(-(-count // size) * size for count in counts) <= _WASTE * sum(counts))
+    sizes = np.arange(1, min(_MOST_SEATS, max(counts)) + 1)
+    seats = (-(-np.array(counts)[None] // sizes[:, None]) * sizes[:, None]).sum(axis=1)
+    return int(sizes[seats <= _WASTE * sum(counts)].max())

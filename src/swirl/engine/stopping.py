@@ -37,6 +37,7 @@ class Stopping:
         self._chat = lm.chat
         self._ends = lm.end_ids | lm.chat.controls
         self._stop = sampling.stop
+        self.max_tokens = sampling.max_tokens
         # A token is at least a byte; a few more, because the first piece of a text may lose its space.
         self._tail = max((len(tag.encode()) for tag in sampling.stop), default=0) + 4
         self._may_end = _may_end(lm.tokenizer, frozenset(tag[-1] for tag in sampling.stop if tag))
@@ -54,6 +55,8 @@ class Stopping:
             self._look(sequence, token)
         else:
             sequence.visible.append(token)
+        if sequence.finish is None and len(sequence.ids) == self.max_tokens:
+            sequence.finish = Finish.LENGTH
 
     def _look(self, sequence: Sequence, token: int) -> None:
         if token == self._chat.think and len(sequence.ids) == 1:

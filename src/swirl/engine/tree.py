@@ -54,8 +54,12 @@ class Tree:
     leave_N: Nodes
     """A token sees token k where `enter[k] <= enter < leave[k]`: k is itself, or before it on its rows."""
     blocks: tuple[Block, ...]
+    paths: tuple[Nodes, ...]
+    """For each row, its packed tokens, in order."""
     predicting: tuple[Nodes, ...]
     """For each row, the packed tokens after which the tokens of its action are predicted."""
+    num_known: int = 0
+    """The first so many packed tokens were read before."""
 
     def sees(self, queries: Nodes, keys: Nodes) -> Bool[np.ndarray, "queries keys"]:
         """Which query sees which key, both given by their packed places."""
@@ -64,8 +68,8 @@ class Tree:
         return visible
 
 
-def grow(rows: Sequence[Pair]) -> Tree:
-    """Pack rows.
+def grow(rows: Sequence[Pair], known: Sequence[int] = ()) -> Tree:
+    """Pack rows. Of each row the first `known` context tokens were read before; all of these stand first, in blocks of their own.
 
     >>> tree = grow([((1, 2), (3, 4, 9)), ((1, 2), (3, 5, 9)), ((1, 2, 6, 7), (8, 9))])
     >>> tree.ids_N.tolist(), tree.positions_N.tolist()
@@ -75,6 +79,9 @@ def grow(rows: Sequence[Pair]) -> Tree:
     """
     trie = _Trie([_read(row) for row in rows])
     layout = _Layout(len(trie.ids))
+    for path, length in zip(trie.paths, known, strict=bool(known)):
+        layout.add_context(path[:length])
+    num_known = layout.taken
     by_context: dict[Ids, list[int]] = {}
     for i, (context, _) in enumerate(rows):
         by_context.setdefault(context, []).append(i)
@@ -91,14 +98,15 @@ def grow(rows: Sequence[Pair]) -> Tree:
         enter_N=order,
         leave_N=trie.leave[order],
         blocks=tuple(layout.blocks()),
-        predicting=tuple(
-            layout.places[path[len(context) - 1 :]] for path, (context, _) in zip(trie.paths, rows, strict=True)
-        ),
+        paths=(paths := tuple(layout.places[path] for path in trie.paths)),
+        predicting=tuple(path[len(context) - 1 :] for path, (context, _) in zip(paths, rows, strict=True)),
+        num_known=num_known,
     )
 
 
-def packs(rows: Sequence[Pair], max_tokens: int) -> Iterator[list[int]]:
-    """Cut rows into packs of at most `max_tokens` distinct tokens; a longer row goes alone. Gives the indices of each pack's rows.
+def packs(rows: Sequence[Pair], max_tokens: int, known: Sequence[int] = ()) -> Iterator[list[int]]:
+    """Cut rows into packs of at most `max_tokens` distinct tokens; a longer row goes alone. Gives the indices of each pack's rows. The
+    first `known` tokens of each row were read before and do not count.
 
     A tree that is too large is cut between its branches: what they share is then computed once a pack.
 
@@ -110,10 +118,11 @@ def packs(rows: Sequence[Pair], max_tokens: int) -> Iterator[list[int]]:
     pack: list[int] = []
     taken = 0
     for i in _sorted(read):
-        new = len(read[i]) - (_shared(read[pack[-1]], read[i]) if pack else 0)
+        before = known[i] if known else 0
+        new = len(read[i]) - max(before, shared(read[pack[-1]], read[i]) if pack else 0)
         if pack and taken + new > max_tokens:
             yield pack
-            pack, taken, new = [], 0, len(read[i])
+            pack, taken, new = [], 0, len(read[i]) - before
         pack.append(i)
         taken += new
     if pack:
@@ -141,7 +150,7 @@ def _sorted(read: Sequence[Nodes]) -> list[int]:
     return sorted(range(len(read)), key=lambda i: read[i].tolist())
 
 
-def _shared(one: Nodes, other: Nodes) -> int:
+def shared(one: Nodes, other: Nodes) -> int:
     """How many tokens two rows share from the start."""
     length = min(len(one), len(other))
     differing = np.flatnonzero(one[:length] != other[:length])
@@ -159,7 +168,7 @@ class _Trie:
         closed: list[tuple[Nodes, int]] = []
         path, count, last = np.empty(0, dtype=np.int64), 0, np.empty(0, dtype=np.int64)
         for i in order:
-            kept = _shared(last, read[i])
+            kept = shared(last, read[i])
             closed.append((path[kept:], count))
             new = np.arange(count, count + len(read[i]) - kept)
             path, last = np.concatenate([path[:kept], new]), read[i]
@@ -182,7 +191,8 @@ class _Layout:
         self.places = np.full(num_nodes, -1, dtype=np.int64)
         self._paths: list[Nodes] = []
         self._sizes: list[int] = []
-        self._taken = 0
+        self.taken = 0
+        """How many nodes have their place."""
         self._open = False
 
     def add_context(self, path: Nodes) -> None:
@@ -221,7 +231,7 @@ class _Layout:
 
     def _inside(self, path: Nodes) -> Bool[np.ndarray, " _"]:
         """Which of these nodes the open block holds."""
-        inside: np.ndarray = self.places[path] >= (self._taken - self._sizes[-1] if self._open else self._taken)
+        inside: np.ndarray = self.places[path] >= (self.taken - self._sizes[-1] if self._open else self.taken)
         return inside
 
     def _continues(self, outside: Nodes) -> bool:
@@ -234,8 +244,8 @@ class _Layout:
         self._sizes.append(0)
 
     def _put(self, nodes: Nodes) -> None:
-        self.places[nodes] = np.arange(self._taken, self._taken + len(nodes))
-        self._taken += len(nodes)
+        self.places[nodes] = np.arange(self.taken, self.taken + len(nodes))
+        self.taken += len(nodes)
         self._sizes[-1] += len(nodes)
 
 

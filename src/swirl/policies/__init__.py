@@ -38,3 +38,13 @@ class Policy(Protocol):
         neighbours. Raises `PolicyFailure` where no answer can be had.
         """
         ...
+
+
+@runtime_checkable
+class Remembering(Policy, Protocol):
+    """A policy that can keep what it has read from one step of a trajectory to the next."""
+
+    def session(self) -> Policy:
+        """The same policy with a memory of its own: what it reads for one call it need not read again for the next. Meant for one
+        rollout, so that what is remembered, and with it rounding, depends on nothing else."""
+        ...
