@@ -24,8 +24,8 @@ from time import perf_counter
 
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from shape import add_shape, context_lengths, model_config, shape_of, word_tokenizer
+from transformers import LlamaForCausalLM
 
 from swirl.engine import PolicyConfig, Sampling
 from swirl.engine.chat import ChatFormat
@@ -36,24 +36,14 @@ from swirl.train import TrainConfig
 from swirl.train.learner import Learner
 from swirl.train.rows import Row
 
-VOCABULARY = 49152
 BUDGET = 8192
 """Tokens a micro-batch, on either path."""
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag, default, help in (
-        ("--states", 5, "K"),
-        ("--samples", 8, "G"),
-        ("--prompt", 150, "P, tokens"),
-        ("--action", 40, "A, tokens"),
-        ("--observation", 100, "O, tokens"),
-        ("--layers", 30, "of the model"),
-        ("--steps", 3, "timed repetitions, after one that is not"),
-        ("--threads", 2, "processor threads"),
-    ):
-        parser.add_argument(flag, type=int, default=default, help=f"{help} (default {default})")
+    add_shape(parser)
+    parser.add_argument("--steps", type=int, default=3, help="timed repetitions, after one that is not (default 3)")
     parser.add_argument(
         "--parts", default="train_naive,train_tree,sample_naive,sample_reused,update", help="which to time"
     )
@@ -73,7 +63,7 @@ class Work:
         torch.manual_seed(0)
         random.seed(0)
         self.args = args
-        lengths = [args.prompt + k * (args.action + args.observation) for k in range(args.states)]
+        lengths = context_lengths(args.states, args.prompt, args.action, args.observation)
         trunk = tuple(random.randrange(1000, 40000) for _ in range(lengths[-1]))
         self.contexts = [trunk[:length] for length in lengths]
         self.groups = [
@@ -125,29 +115,11 @@ class Work:
 
 
 def language_model(layers: int) -> LanguageModel:
-    """SmolLM2-135M's shape, with a tokenizer of words. No token ends a turn, so that lengths are exact."""
-    words = {word: i for i, word in enumerate(["<pad>", "<eos>", "<unk>", *(f"t{i}" for i in range(3, VOCABULARY))])}
-    backend = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=layers,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        max_position_embeddings=8192,
-        rope_theta=100000.0,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
+    """The random model of `shape.py`. No token ends a turn, so that lengths are exact."""
     return LanguageModel(
         name="random",
-        network=LlamaForCausalLM(config).float().eval(),
-        tokenizer=PreTrainedTokenizerFast(
-            tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
-        ),
+        network=LlamaForCausalLM(model_config(layers)).float().eval(),
+        tokenizer=word_tokenizer(),
         chat=ChatFormat((), (), (), (), encode=lambda text: []),
         device=torch.device("cpu"),
         config=PolicyConfig(),
@@ -197,13 +169,7 @@ def main() -> None:
         "seconds": seconds,
         "tokens": {"naive": sum(len(c) + len(a) for c, a in pairs), "distinct": num_distinct(pairs)},
         "peak_memory_mb": {} if args.no_memory else {name: round(peak_memory(name)) for name in names},
-        "states": args.states,
-        "samples": args.samples,
-        "prompt": args.prompt,
-        "action": args.action,
-        "observation": args.observation,
-        "layers": args.layers,
-        "threads": args.threads,
+        **shape_of(args),
         "steps": args.steps,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
