@@ -6,6 +6,7 @@ nothing is downloaded, and lengths are exact. Nothing of swirl is needed here, s
 """
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ SHAPE = {
 """Name -> default, and what it is."""
 
 
-def add_shape(parser: argparse.ArgumentParser, **defaults: int) -> None:
-    """The flags of the work, some with defaults of the script's own."""
-    for name, (default, help) in SHAPE.items():
+def add_shape(parser: argparse.ArgumentParser, names: Iterable[str] = SHAPE, **defaults: int) -> None:
+    """The flags of the work, or some of them, with other defaults where the script has its own."""
+    for name in names:
+        default, help = SHAPE[name]
         value = defaults.get(name, default)
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{help} (default {value})")
 

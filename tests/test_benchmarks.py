@@ -1,12 +1,15 @@
 """Benchmarks are scripts; small ones run here from end to end, so that the long ones can be trusted to."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TINY = ["--states=2", "--samples=2", "--prompt=6", "--action=3", "--observation=4", "--layers=1", "--threads=1"]
@@ -51,3 +54,72 @@ def test_a_yardstick_that_fails_is_quoted(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no TRL here" in done.stderr
     assert "expected yardstick.py to print one JSON line" in done.stderr
+
+
+@pytest.fixture
+def step_update(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("bench_step_update")
+
+
+def recorded() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((BENCHMARKS / "results" / "step_update.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "complaint"),
+    [
+        (
+            "seconds",
+            {"train_tree": 20.0},
+            "train_tree: expected it at least 5.0 times faster than train_naive, found 4.91",
+        ),
+        (
+            "seconds",
+            {"update": 40.0},
+            "update: expected it at least 4.0 times faster than sample_naive and train_naive",
+        ),
+        ("peak_memory_mb", {"train_tree": 20000}, "train_tree: expected at most the 10922 MB of train_naive"),
+        ("peak_memory_mb", {"update": 20000}, "update: expected at most the 10922 MB of train_naive"),
+    ],
+)
+def test_a_missed_bound_is_a_sentence(
+    step_update: ModuleType, part: str, change: dict[str, float], complaint: str
+) -> None:
+    [said] = step_update.missed({**recorded(), part: {**recorded()[part], **change}})
+    assert said.startswith(complaint)
+
+
+def test_bounds_are_those_of_the_full_shape_and_of_what_was_measured(step_update: ModuleType) -> None:
+    record = recorded()
+    assert step_update.missed(record) == []
+    slow = {**record, "seconds": {**record["seconds"], "train_tree": 20.0}}
+    assert step_update.missed(slow)
+    for change in ({"layers": 4}, {"samples": 2}, {"states": 3}):
+        assert step_update.missed({**slow, **change}) == []
+    assert step_update.missed({**slow, "seconds": {"update": 900.0, "train_naive": 1.0}, "peak_memory_mb": {}}) == []
+    assert len(step_update.missed({**slow, "states": 10})) == 1
+
+
+def test_sharing_is_measured_for_each_number_of_states_and_actions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Small cells both ways; where the rows hold too many tokens, sharing alone is timed."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    bench = importlib.import_module("bench_sharing")
+    monkeypatch.setattr(bench, "MOST_TOKENS", 90)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(
+        sys, "argv", ["bench_sharing.py", *TINY[2:], "--states=1,3", "--samples=1,2", "--steps=1", "--json"]
+    )
+    bench.main()
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert [(cell["states"], cell["samples"]) for cell in cells] == [(1, 1), (1, 2), (3, 1), (3, 2)]
+    assert cells[0]["tokens"] == {"naive": 6 + 3, "distinct": 6 + 2}, "nothing is predicted from an action's last token"
+    assert cells[3]["tokens"] == {"naive": 2 * (9 + 16 + 23), "distinct": 20 + 6 * 2}
+    assert cells[3]["tokens_ratio"] == 3.0
+    assert [cell["time_ratio"] is None for cell in cells] == [False, False, False, True]
+    lines = bench.table(cells)
+    assert [line.endswith("-") for line in lines[1:-1]] == [False, False, False, True]
+    assert lines[-1] == "-: not run, the rows hold more than 90 tokens"
