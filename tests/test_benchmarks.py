@@ -63,8 +63,9 @@ def step_update(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def recorded() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((BENCHMARKS / "results" / "step_update.json").read_text())
-    return found
+    """What was measured at K = 5."""
+    records = json.loads((BENCHMARKS / "results" / "step_update.json").read_text())
+    return next(each for each in records if each["states"] == 5)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +88,17 @@ def recorded() -> dict[str, Any]:
 def test_a_missed_bound_is_a_sentence(
     step_update: ModuleType, part: str, change: dict[str, float], complaint: str
 ) -> None:
-    [said] = step_update.missed({**recorded(), part: {**recorded()[part], **change}})
+    seconds = {"train_naive": 98.147, "train_tree": 14.258, "sample_naive": 53.549, "update": 34.226}
+    memory = {"train_naive": 10922, "train_tree": 5440, "update": 5456}
+    result = {**recorded(), "seconds": seconds, "peak_memory_mb": memory}
+    [said] = step_update.missed({**result, part: {**result[part], **change}})
     assert said.startswith(complaint)
 
 
 def test_bounds_are_those_of_the_full_shape_and_of_what_was_measured(step_update: ModuleType) -> None:
     record = recorded()
     assert step_update.missed(record) == []
-    slow = {**record, "seconds": {**record["seconds"], "train_tree": 20.0}}
+    slow = {**record, "seconds": {**record["seconds"], "train_tree": 1e6}}
     assert step_update.missed(slow)
     for change in ({"layers": 4}, {"samples": 2}, {"states": 3}):
         assert step_update.missed({**slow, **change}) == []
@@ -123,3 +127,50 @@ def test_sharing_is_measured_for_each_number_of_states_and_actions(
     lines = bench.table(cells)
     assert [line.endswith("-") for line in lines[1:-1]] == [False, False, False, True]
     assert lines[-1] == "-: not run, the rows hold more than 90 tokens"
+
+
+def test_a_record_has_its_command_and_replaces_the_one_of_its_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    record = importlib.import_module("record")
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    script = tmp_path / "bench.py"
+    script.write_text("import json, sys; print(json.dumps({'states': int(sys.argv[1]), 'flags': sys.argv[2:]}))")
+    for flags in (["5"], ["10"], ["5", "--steps", "3"]):
+        monkeypatch.setattr(sys, "argv", ["record.py", "step", str(script), *flags])
+        assert record.main() == 0
+    found = record.kept("step")
+    assert [each["flags"] for each in found] == [["--json"], ["--steps", "3", "--json"]]
+    assert found[1]["command"] == f"python {script} 5 --steps 3"
+    assert {"date", "hardware"} <= set(found[1])
+    assert record.kept("other") == []
+
+
+def test_the_table_of_benchmarks_holds_what_was_measured_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    table, record = importlib.import_module("readme_table"), importlib.import_module("record")
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    stamp = {"command": "python x", "date": "2030-01-01", "hardware": "a machine"}
+    trl = {
+        **stamp,
+        "engine": "trl 9",
+        "states": 5,
+        "samples": 8,
+        "seconds": {"trl": 90.0, "update": 30.0},
+        "remark": "why",
+    }
+    (tmp_path / "compare_trl.json").write_text(json.dumps([trl]))
+    assert table.benchmark_table().splitlines()[2:] == [
+        "| whole update, against trl 9 | 5 | 8 | 90.0 s | 30.0 s | 3.0 |",
+        "",
+        "Of TRL: why.",
+        "`python x` on 2030-01-01, a machine.",
+    ]
+    (tmp_path / "compare_trl.json").unlink()
+    (tmp_path / "rollout.json").write_text(json.dumps({**stamp, "seconds": {"resend": 9.0, "kept": 3.0, "bound": 2.0}}))
+    assert (
+        table.benchmark_table().splitlines()[2] == "| rollout, reading only what is new |  |  | 9.0 s | 3.0 s | 3.0 |"
+    )

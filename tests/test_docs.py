@@ -168,6 +168,14 @@ def test_the_readme_shows_the_recorded_figures() -> None:
     assert table.strip() in (ROOT / "README.md").read_text("utf-8")
 
 
+def test_the_readme_shows_the_recorded_benchmarks() -> None:
+    script = "import readme_table; print(readme_table.benchmark_table())"
+    command = [sys.executable, "-c", script]
+    table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT / "benchmarks").stdout
+    assert "| training step | 5 | 8 |" in table
+    assert table.strip() in (ROOT / "README.md").read_text("utf-8")
+
+
 def test_the_core_brings_no_copyleft() -> None:
     """What the installed distributions of the core, and what they need in turn, say of their licences."""
     licences = {name: licence(name) for name in core()}
