@@ -105,6 +105,16 @@ def test_an_arm_changes_what_it_names_and_nothing_else() -> None:
     assert dataclasses.replace(changed, filter=recipe.config.filter) == recipe.config
 
 
+def test_a_recipe_that_says_little_is_a_whole_table_and_is_told_from_others() -> None:
+    short = configure({"train": {"updates": 3}})
+    assert to_table(short)["train"].keys() == to_table(RunConfig())["train"].keys()
+    assert differences(RunConfig(), short) == ["train.updates: 100 -> 3"]
+    assert differences(configure({"train": {"states": 4}}), short) == [
+        "train.updates: 100 -> 3",
+        "train.states: 4 -> 32",
+    ]
+
+
 def test_differences_name_the_settings() -> None:
     old = RunConfig()
     assert differences(old, dataclasses.replace(old, seed=2)) == ["seed: 1 -> 2"]

@@ -45,6 +45,8 @@ class WarmStartConfig:
             raise ConfigError(f"warm_start.questions must be 0 (no warm start) or above, found {self.questions}")
         if self.train.objective != "sft":
             raise ConfigError(f'warm_start.train.objective must be "sft", found "{self.train.objective}"')
+        if self.train.tracker != "none":
+            raise ConfigError("warm_start.train.tracker: set train.tracker, which the warm start follows too")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +267,7 @@ def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def to_table(config: RunConfig) -> dict[str, Any]:
     """A configuration as plain tables, ready for TOML; `configure` is its inverse."""
-    table: dict[str, Any] = msgspec.to_builtins(config)
+    table: dict[str, Any] = msgspec.to_builtins(dataclasses.asdict(config))
     return table
 
 
