@@ -77,6 +77,12 @@ def test_equal_runs_have_equal_metrics_byte_for_byte(tmp_path: Path) -> None:
     ).read_bytes()
 
 
+def test_a_training_goes_on_with_another_tracker(lm: LanguageModel, tmp_path: Path) -> None:
+    first = run(lm, tmp_path / "train")
+    again = run(word_model(tmp_path / "model"), tmp_path / "train", changed(SMALL, tracker="wandb"))
+    assert again == first
+
+
 @pytest.mark.parametrize("objective", ["rloo", "reinforce"])
 @pytest.mark.parametrize("kl", ["full", "k1"])
 def test_the_token_budget_changes_nothing_but_rounding(tmp_path: Path, objective: str, kl: str) -> None:

@@ -12,8 +12,8 @@
       summary.json         every headline number with n, interval and seed
       report.html          the page people read
 
-Two equal runs have equal files, `calls.jsonl`, the times in `summary.json` and the report aside. Stages meet here and nowhere else: each
-can be rerun, inspected, or replaced by another program.
+Two equal runs have equal files, `calls.jsonl`, the times in `summary.json`, the report and a tracker's files aside. Stages meet here and
+nowhere else: each can be rerun, inspected, or replaced by another program.
 """
 
 import fcntl
@@ -65,7 +65,9 @@ _DECIDED_BY = {
     "evaluate": ("evaluate.", "judge.name", *_RULES, *_START),
     "report": (),
 }
-"""Stage -> the settings that decide what it writes, by how their names begin. `policy.device` and `policy.threads` decide its rounding."""
+"""Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
+_CIRCUMSTANCES = ("policy.device", "policy.threads", "train.tracker")
+"""Settings that decide rounding at most, and may change in a run."""
 
 
 class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.call/1", tag_field="schema"):
@@ -109,7 +111,7 @@ class Run:
         if (path / "run.toml").is_file():
             run = cls.open(path)
             changes = recipe.differences(run.config, config)
-            decisive = [change for change in changes if not change.startswith(("policy.device", "policy.threads"))]
+            decisive = [change for change in changes if not change.startswith(_CIRCUMSTANCES)]
             if decisive and any(run.has(stage) for stage in STAGES):
                 raise RunFolderError(
                     f"{path} holds a run with other settings ({'; '.join(decisive[:3])}{'; ...' if len(decisive) > 3 else ''}); "
@@ -152,7 +154,11 @@ class Run:
         it, a change that would contradict what is on disk is refused."""
         changes = recipe.differences(self.config, config)
         for done in STAGES[: STAGES.index(stage)] if redo else STAGES:
-            touched = [change for change in changes if change.startswith(_DECIDED_BY[done])]
+            touched = [
+                change
+                for change in changes
+                if change.startswith(_DECIDED_BY[done]) and not change.startswith(_CIRCUMSTANCES)
+            ]
             if touched and self.has(done):
                 again = (
                     "add --redo to run it again" if done == stage else f"use `swirl {done.replace('_', '-')} --redo`"

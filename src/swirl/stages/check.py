@@ -1,5 +1,5 @@
 """What can be known to fail before anything is paid for, or removed: judges at a loss, questions without answers, models that cannot be
-trained so.
+trained so, trackers that are not installed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,11 +11,12 @@ from swirl.errors import ConfigError
 from swirl.recipe import RunConfig
 from swirl.stages.filter import require_answers
 from swirl.stages.judge import objection
+from swirl.tracking import require
 from swirl.types import Question
 
 
 def check(config: RunConfig, stages: Iterable[str]) -> None:
-    """Raise `ConfigError` where one of the stages is bound to fail with this configuration.
+    """Raise `ConfigError` or `MissingExtra` where one of the stages is bound to fail with this configuration.
 
     >>> check(RunConfig(), ["generate", "judge", "train"])
     """
@@ -51,6 +52,7 @@ def _require_judge(name: str, asked: _Asked) -> None:
 def _check_training(asked: _Asked) -> None:
     config = asked.config
     config.policy.require_trainable()
+    require(config.train.tracker)
     if config.train.objective != "sft":
         _require_judge(config.judge.name if config.judge.reward == "same" else config.judge.reward, asked)
 
@@ -66,7 +68,13 @@ def _check_evaluation(asked: _Asked) -> None:
                 )
 
 
+def _check_warm_start(asked: _Asked) -> None:
+    if asked.config.warm_start.questions:
+        require(asked.config.train.tracker)
+
+
 _CHECKS: Mapping[str, Callable[[_Asked], object]] = {
+    "warm_start": _check_warm_start,
     "generate": lambda asked: asked.training,
     "judge": lambda asked: _require_judge(asked.config.judge.name, asked),
     "filter": lambda asked: require_answers(asked.training, asked.config.filter.rule),

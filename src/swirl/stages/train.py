@@ -1,6 +1,7 @@
 """Training on what the filter kept."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -8,12 +9,14 @@ from msgspec import Struct
 from swirl.catalog import open_judge, open_model
 from swirl.decompose import decompose
 from swirl.errors import ConfigError, RunFolderError
+from swirl.recipe import to_table
 from swirl.records import digest, read_document
 from swirl.run import Run
 from swirl.stages.filter import kept_of
 from swirl.stages.start import initial_policy
 from swirl.terminal import Advance, progress, say
-from swirl.train import Metrics, OnUpdate, UpdateTiming
+from swirl.tracking import Tracked, Tracker, without_places
+from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.types import Trajectory
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ def train(run: Run) -> None:
     model = open_model(initial_policy(run), run.config.seed)
     _say_how_rows_are_read(model)
     run.lap("train", "load the policy")
-    with progress(label, config.updates, done, "updates") as advance:
-        on_update = noting(run, "train", advance)
+    with tracker(run, "train", config) as told, progress(label, config.updates, done, "updates") as advance:
+        on_update = noting(run, "train", advance, told)
         folder, seed = run.path / "train", run.config.seed
         if config.objective == "sft":
             from swirl.train.sft import finetune
@@ -97,8 +100,21 @@ def _updates_done(run: Run, data: Sequence[Trajectory]) -> int:
     return newest.updates
 
 
-def noting(run: Run, stage: str, advance: Advance) -> OnUpdate:
-    """What happens after each update: its times are noted, and the progress bar moves on."""
+def tracker(run: Run, stage: str, config: TrainConfig) -> Tracker:
+    """Where the updates of a stage, which trains by `config`, are told."""
+    settings = {name: value for name, value in asdict(config).items() if name != "tracker"}
+    tracked = Tracked(
+        run=run.path.resolve().name,
+        stage=stage,
+        settings=settings,
+        config=without_places(to_table(run.config)),
+        folder=run.path / stage,
+    )
+    return Tracker(run.config.train.tracker, tracked)
+
+
+def noting(run: Run, stage: str, advance: Advance, told: Tracker) -> OnUpdate:
+    """What happens after each update: its times are noted, the progress bar moves on, and the tracker is told."""
 
     def on_update(metrics: Metrics, timing: UpdateTiming) -> None:
         parts = {
@@ -109,5 +125,6 @@ def noting(run: Run, stage: str, advance: Advance) -> OnUpdate:
         tokens = round(metrics.mean_tokens * metrics.num_samples)
         run.lap(stage, f"update {metrics.update}", count=metrics.num_samples, tokens=tokens, parts=parts)
         advance(1)
+        told.log(metrics, timing)
 
     return on_update

@@ -9,7 +9,7 @@ from swirl.policies.scripted import ScriptedPolicy
 from swirl.rollout import begin, rollout
 from swirl.run import Run
 from swirl.stages.start import rules_of, training_questions
-from swirl.stages.train import noting
+from swirl.stages.train import noting, tracker
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.types import Question, Rules, Trajectory
@@ -32,8 +32,9 @@ def warm_start(run: Run) -> None:
     from swirl.train.sft import finetune
 
     run.lap("warm_start", "demonstrations, and the policy loaded", count=len(demonstrations))
-    with progress("warm start", config.train.updates, unit="updates") as advance:
-        on_update = noting(run, "warm_start", advance)
+    bar = progress("warm start", config.train.updates, unit="updates")
+    with tracker(run, "warm_start", config.train) as told, bar as advance:
+        on_update = noting(run, "warm_start", advance, told)
         finetune(
             model, demonstrations, config.train, seed=run.config.seed, folder=run.warm_model.parent, on_update=on_update
         )

@@ -59,7 +59,9 @@ class Session:
         self.config = config
         self.folder = folder
         self.on_update = on_update
-        self.run: dict[str, Any] = {f"train.{name}": value for name, value in asdict(config).items()}
+        self.run: dict[str, Any] = {
+            f"train.{name}": value for name, value in asdict(config).items() if name != "tracker"
+        }
         self.run |= {"seed": seed, "policy": lm.name, "training data": digest(data)}
         self._metrics = Appender(folder / Metrics.FILE, Metrics)
 
