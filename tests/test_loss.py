@@ -35,7 +35,7 @@ def network(seed: int) -> LlamaForCausalLM:
         return LlamaForCausalLM(config).double().eval()
 
 
-def learner_on(policy: Any, **settings: Any) -> Learner:
+def learner_on(policy: Any, recompute: bool = False, **settings: Any) -> Learner:
     """A learner whose reference is another network."""
     lm = LanguageModel(
         name="enumerable",
@@ -44,7 +44,7 @@ def learner_on(policy: Any, **settings: Any) -> Learner:
         tokenizer=None,
         chat=ChatFormat((), (), (), (), encode=lambda text: []),
         device=torch.device("cpu"),
-        config=PolicyConfig(),
+        config=PolicyConfig(recompute=recompute),
         folder=Path("nowhere"),
         end_ids=frozenset(),
         max_positions=16,

@@ -66,7 +66,7 @@ _DECIDED_BY = {
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
-_CIRCUMSTANCES = ("policy.device", "policy.threads", "train.tracker")
+_CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.recompute", "train.tracker")
 """Settings that decide rounding at most, and may change in a run."""
 
 

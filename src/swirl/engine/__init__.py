@@ -69,6 +69,9 @@ class PolicyConfig:
     """Scale of the adapters, divided by the rank."""
     threads: int = 0
     """Processor threads; 0: as torch decides."""
+    recompute: bool = False
+    """In training, keep only each layer's input and compute the rest again for the gradient: less memory, about a third more time, the same
+    result."""
 
     def __post_init__(self) -> None:
         if not self.model:

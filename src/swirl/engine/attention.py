@@ -46,7 +46,7 @@ def causal(network: Any) -> Any:
 def run(network: Any, ids_N: Nodes, positions_N: Nodes, sees: "Sees", device: torch.device) -> Float[Tensor, "N width"]:
     """The last hidden state of some tokens, which see what `sees` lets them."""
     model = causal(network)
-    with _attending(model.config):
+    with attending(model.config, _NAME):
         output = model.model(
             input_ids=torch.from_numpy(ids_N)[None].to(device),
             position_ids=torch.from_numpy(positions_N)[None].to(device),
@@ -66,9 +66,10 @@ def logits(network: Any, hidden_NX: Float[Tensor, "nodes width"]) -> Float[Tenso
 
 
 @contextmanager
-def _attending(config: Any) -> Iterator[None]:
+def attending(config: Any, name: str) -> Iterator[None]:
+    """Attention by the implementation of that name."""
     before = config._attn_implementation
-    config._attn_implementation = _NAME
+    config._attn_implementation = name
     try:
         yield
     finally:

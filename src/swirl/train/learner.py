@@ -7,6 +7,7 @@ function of the number of the update, so nothing but weights and AdamW's moments
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from swirl.engine.forward import Predictions, Reader, num_tokens, token_logprobs
 from swirl.engine.model import LanguageModel, reference
+from swirl.engine.recompute import recomputing, require_layers
 from swirl.engine.tree import Pair
 from swirl.errors import TrainingError
 from swirl.train import TrainConfig
@@ -69,6 +71,8 @@ class Learner:
 
     def __init__(self, lm: LanguageModel, config: TrainConfig) -> None:
         lm.config.require_trainable()
+        if lm.config.recompute:
+            require_layers(lm.network)
         self.lm = lm
         self.config = config
         self.reader = Reader(lm.network, lm.device)
@@ -117,7 +121,8 @@ class Learner:
         if any(row.kl_weight for row in batch):  # before the policy's turn: what that keeps for its gradient is large
             with torch.no_grad(), reference(self.lm) as network:
                 before = self.reader.predict(network, pairs)
-        said = self.reader.predict(self.lm.network, pairs)
+        with recomputing(self.lm.network) if self.lm.config.recompute else nullcontext():
+            said = self.reader.predict(self.lm.network, pairs)
         weights_N = self._spread([row.weight for row in batch], said)
         kl_weights_P = weights_N.new_zeros(len(said.features_PX)).index_add_(
             0, said.places_N, self._spread([row.kl_weight for row in batch], said)
