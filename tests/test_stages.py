@@ -132,7 +132,7 @@ def test_a_judge_is_measured_against_one_that_knows_the_solutions(run: Run) -> N
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"policy": PolicyConfig(dtype="bfloat16")}, "train adapters"),
+        ({"policy": PolicyConfig(model="ADAPTER", dtype="bfloat16")}, "train adapters on top"),
         ({"judge": JudgeConfig(name="reference")}, "the judge `reference` needs worked solutions"),
         ({"judge": JudgeConfig(name="rule", reward="reference")}, "the judge `reference` needs worked solutions"),
         ({"generate": GenerateConfig(tasks=("jsonl:FILE",)), "judge": JudgeConfig(name="solver")}, "of 'jsonl'"),
@@ -148,7 +148,10 @@ def test_what_is_bound_to_fail_is_said_before_anything_is_paid_for(
 ) -> None:
     file = tmp_path / "mine.jsonl"
     file.write_text('{"id": "1", "question": "What is 2 + 3?"}\n')
+    (tmp_path / "adapter_config.json").touch()
     config = replace(replace(CONFIG, judge=JudgeConfig(name="rule")), **changed)
+    if config.policy.model == "ADAPTER":
+        config = replace(config, policy=replace(config.policy, model=str(tmp_path)))
     for part in ("generate", "evaluate"):
         tasks = tuple(task.replace("FILE", str(file)) for task in getattr(config, part).tasks)
         config = replace(config, **{part: replace(getattr(config, part), tasks=tasks)})

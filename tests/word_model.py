@@ -1,6 +1,7 @@
 """A language model of 2,704 weights over fifteen words, and states to train it on: an update takes milliseconds."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -53,11 +54,11 @@ def _grammar() -> torch.Tensor:
     return torch.tensor([[5.0 if after in likely.get(word, ()) else 0.0 for after in WORDS] for word in WORDS])
 
 
-def word_model(folder: Path, seed: int = 0, *, lora_rank: int = 0) -> LanguageModel:
-    """The same, loaded; written first where it is not there."""
-    if not (folder / "config.json").exists():
+def word_model(folder: Path, seed: int = 0, **settings: Any) -> LanguageModel:
+    """The same, loaded; written first where there is nothing."""
+    if not folder.exists():
         write_word_model(folder, seed)
-    return load(PolicyConfig(model=str(folder), device="cpu", lora_rank=lora_rank, threads=1))
+    return load(PolicyConfig(model=str(folder), device="cpu", threads=1, **settings))
 
 
 def ids(text: str) -> tuple[int, ...]:

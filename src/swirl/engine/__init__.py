@@ -7,6 +7,7 @@ the corner is told and what it tells, and needs neither torch nor transformers.
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
@@ -16,6 +17,9 @@ from swirl.protocol import CLOSING_TAGS
 
 BUNDLED = "bundled"
 """Names the tiny model that comes with the package."""
+
+ADAPTER = "adapter_config.json"
+"""Its presence makes a model folder an adapter, to be put on the base model it names."""
 
 _PACKAGES = ("torch", "transformers", "safetensors", "peft", "jaxtyping")
 
@@ -62,7 +66,7 @@ class PolicyConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """auto: a CUDA GPU where there is one, else Apple's, else the processor."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the weights."""
+    """Number format of the weights; where bfloat16 ones are trained, single precision stands behind them, in which updates add up."""
     lora_rank: int = 0
     """Rank of the LoRA adapters that are trained in place of the weights; 0: all weights are trained."""
     lora_alpha: float = 32.0
@@ -83,11 +87,11 @@ class PolicyConfig:
             raise ConfigError(f"policy.lora_alpha must be above 0, found {self.lora_alpha}")
 
     def require_trainable(self) -> None:
-        """Raise `ConfigError` where the weights to be trained are too coarse for it: bfloat16 rounds a small update away."""
-        if self.dtype == "bfloat16" and not self.lora_rank:
+        """Raise `ConfigError` where there is nothing to train: an adapter that stays beside coarse weights is only asked."""
+        if self.dtype == "bfloat16" and not self.lora_rank and (Path(self.model).expanduser() / ADAPTER).is_file():
             raise ConfigError(
-                'policy.dtype = "bfloat16" keeps 8 bits of a weight, so small updates of it are lost; train adapters '
-                '(policy.lora_rank = 16), or all weights in "float32"'
+                f'the model in {self.model} is an adapter, which policy.dtype = "bfloat16" leaves beside its base; train adapters on '
+                'top (policy.lora_rank = 16), or all weights in "float32"'
             )
 
 

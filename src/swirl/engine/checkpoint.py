@@ -17,11 +17,9 @@ from typing import Any
 
 import torch
 
+from swirl.engine import ADAPTER
 from swirl.errors import ModelError
 from swirl.records import disk_error
-
-ADAPTER = "adapter_config.json"
-"""Its presence makes a folder an adapter, to be put on the base model it names."""
 
 
 def load_network(folder: Path, dtype: torch.dtype) -> Any:

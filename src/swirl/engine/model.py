@@ -17,10 +17,9 @@ from typing import Any
 import torch
 import transformers
 
-from swirl.engine import BUNDLED, PolicyConfig
+from swirl.engine import ADAPTER, BUNDLED, PolicyConfig
 from swirl.engine.chat import ChatFormat, chat_format
 from swirl.engine.checkpoint import (
-    ADAPTER,
     adapter_base,
     load_network,
     load_tokenizer,

@@ -1,7 +1,7 @@
 """Checkpoints: all that training needs to go on as if it had never stopped.
 
     checkpoints/update-000050/
-      weights.safetensors     what is trained
+      weights.safetensors     what is trained, in single precision
       optimiser.safetensors   AdamW's moments, by weight
       checkpoint.json         how many updates were applied, and the run they belong to
 
@@ -74,6 +74,7 @@ def restore(folder: Path, learner: Learner, run: Mapping[str, Any]) -> int:
     about = _about(newest)
     _require_same_run(newest, about.run, run)
     _put(newest / _WEIGHTS, {name: weight.data for name, weight in learner.weights.items()})
+    learner.masters.publish()
     moments = {name: torch.zeros_like(value) for name, value in _moments(learner, fresh=True).items()}
     _put(newest / _OPTIMISER, moments)
     for name, weight in learner.weights.items():

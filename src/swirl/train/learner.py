@@ -8,6 +8,7 @@ function of the number of the update, so nothing but weights and AdamW's moments
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from swirl.engine.tree import Pair
 from swirl.errors import TrainingError
 from swirl.train import TrainConfig
 from swirl.train.loss import log_policy, loss
+from swirl.train.masters import Masters
 from swirl.train.rows import Row, merge
 
 
@@ -70,15 +72,14 @@ class Learner:
     """Trains a model in place."""
 
     def __init__(self, lm: LanguageModel, config: TrainConfig) -> None:
-        lm.config.require_trainable()
+        replace(lm.config, model=str(lm.folder)).require_trainable()
         if lm.config.recompute:
             require_layers(lm.network)
         self.lm = lm
         self.config = config
         self.reader = Reader(lm.network, lm.device)
-        self.weights: dict[str, torch.nn.Parameter] = {
-            name: weight for name, weight in lm.network.named_parameters() if weight.requires_grad
-        }
+        self.masters = Masters({name: weight for name, weight in lm.network.named_parameters() if weight.requires_grad})
+        self.weights = self.masters.weights
         matrices = [weight for weight in self.weights.values() if weight.ndim >= 2]
         vectors = [weight for weight in self.weights.values() if weight.ndim < 2]
         self.optimiser = torch.optim.AdamW(
@@ -99,17 +100,18 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
+        self.masters.publish()
         return Learnt(total, kl, norm, rate, tokens_read, num_tokens([(row.context, row.action) for row in rows]))
 
     def accumulate(self, rows: Sequence[Row]) -> tuple[float, float | None, int]:
         """Fill the gradients with those of the rows' loss; its value, the mean KL, and how many tokens were read for it."""
-        for weight in self.weights.values():
-            weight.grad = torch.zeros_like(weight)
+        self.masters.clear()
         pairs = [(row.context, row.action) for row in rows]
-        parts = [
-            self.backward([rows[i] for i in batch])
-            for batch in self.reader.batches(pairs, self.config.tokens_per_batch)
-        ]
+        with self.masters.collecting():
+            parts = [
+                self.backward([rows[i] for i in batch])
+                for batch in self.reader.batches(pairs, self.config.tokens_per_batch)
+            ]
         kl_weight = sum(row.kl_weight for row in rows)
         total, kl = sum((part.total for part in parts), 0.0), sum((part.kl for part in parts), 0.0)
         return total, kl / kl_weight if kl_weight else None, sum(part.num_read for part in parts)
