@@ -15,6 +15,7 @@ from swirl.engine.chat import chat_format
 from swirl.engine.model import locate
 from swirl.errors import ModelError
 from swirl.protocol import Message, Prompt
+from swirl.train.groups import unshared
 from tiny_models import byte_tokenizer
 from word_model import ids as ids_of
 from word_model import word_model
@@ -252,6 +253,19 @@ def test_a_template_may_open_the_thinking_and_earlier_actions_come_without_it():
     asked = [*chat.open, *chat.encode("q")]
     assert dropped[: len(asked) + len(chat.history) + 1] == [*asked, *chat.history, 7]
     assert kept[: len(asked) + len(chat.generate) + 3] == [*asked, *chat.generate, 5, end, 7]
+
+
+@pytest.mark.parametrize(
+    ("family", "kept", "share"), [("qwen3-thinking", False, 1.0), ("qwen3-thinking", True, 0.0), ("qwen3", False, 0.0)]
+)
+def test_states_share_nothing_after_their_question_where_a_template_drops_thinking(family, kept, share):
+    tokenizer = tokenizer_of(family)
+    chat = chat_format(tokenizer)
+    [end] = [tokenizer.convert_tokens_to_ids("</think>")]
+    actions = [assistant("", (5, end, action) if kept else (action,)) for action in (7, 8)]
+    turns = [user("q"), actions[0], user("o"), actions[1], user("p")]
+    contexts = [tuple(chat.context_ids(Prompt(tuple(turns[:length])))) for length in (1, 3, 5)]
+    assert unshared([("t", 0), ("t", 1), ("t", 2)], contexts) == share
 
 
 def test_a_tokenizer_without_a_template_gets_the_plain_format():

@@ -17,7 +17,7 @@ from swirl.judges import Judge, StepSample
 from swirl.protocol import parse, render
 from swirl.records import read
 from swirl.train import Metrics, TrainConfig, UpdateTiming
-from swirl.train.groups import Group, judge_groups, require_verdicts
+from swirl.train.groups import Group, judge_groups, require_verdicts, unshared
 from swirl.train.learner import learning_rate
 from swirl.train.loop import train
 from swirl.train.session import draw
@@ -81,6 +81,25 @@ def test_a_training_goes_on_with_another_tracker(lm: LanguageModel, tmp_path: Pa
     first = run(lm, tmp_path / "train")
     again = run(word_model(tmp_path / "model"), tmp_path / "train", changed(SMALL, tracker="wandb"))
     assert again == first
+
+
+def test_an_update_says_how_many_states_their_next_ones_do_not_begin_with(lm: LanguageModel, tmp_path: Path) -> None:
+    """The two states of a trajectory meet in the update. Where history is kept, the first is read as a part of the second."""
+    first = state("1 2")
+    second = replace(first, steps=(step("<math_exp> 3 </math_exp>", "3"),))
+    config = changed(SMALL, updates=1, states=2)
+    [shared] = run(lm, tmp_path / "shared", config, states=[first, second])
+    [alone] = run(word_model(tmp_path / "model"), tmp_path / "alone", config, states=[first, state("1 3")])
+    other = replace(second, question=replace(first.question, text="4 5"))
+    [apart] = run(word_model(tmp_path / "model"), tmp_path / "apart", config, states=[first, other])
+    assert (shared.unshared, alone.unshared, apart.unshared) == (0.0, None, 1.0)
+
+
+@pytest.mark.parametrize("what", ["twice", "no order"])
+def test_a_state_that_comes_twice_is_not_its_own_next_one(what: str) -> None:
+    places = [("a", 0), ("a", 0)] if what == "twice" else [("a", 1), ("a", 0)]
+    contexts = [(1,), (1,)] if what == "twice" else [(1, 2), (1,)]
+    assert unshared(places, contexts) == (None if what == "twice" else 0.0)
 
 
 @pytest.mark.parametrize("objective", ["rloo", "reinforce"])

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from swirl import plots
 from swirl.errors import RecordError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When, summarise
 from swirl.filters import Decision, Kept, Rule, Selection
@@ -16,6 +17,7 @@ from swirl.records import Appender, write_json
 from swirl.report import remarks, terminal_table, write_report
 from swirl.run import Run
 from swirl.samples import evaluated_samples, training_samples
+from swirl.train import Metrics
 from swirl.types import Answer, JudgedStep, PromptStyle, Question, Rules, Step, StopReason, Trajectory, Verdict
 
 HOSTILE = "<script>alert('x')</script>&\"<img src=x onerror=alert(1)>"
@@ -106,6 +108,22 @@ def test_a_run_that_has_only_begun_has_a_page_that_says_what_is_missing(tmp_path
     page = (run.path / "report.html").read_text("utf-8")
     for stage in ("evaluate", "train", "filter"):
         assert f"swirl {stage}" in page
+
+
+def test_the_curves_show_what_sharing_saved_and_where_history_was_rewritten(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"num_samples": 4, "loss": 0.5, "grad_norm": 1.0, "learning_rate": 0.1, "mean_tokens": 6.0}
+    drawn: dict[str, list[float | None]] = {}
+    monkeypatch.setattr(plots, "curves", lambda series: drawn.update(series) or "")
+    run.metrics.unlink(missing_ok=True)
+    with Appender(run.metrics, Metrics) as log:
+        log.append(
+            [Metrics(update=1, tokens_read=30, naive_tokens=120, unshared=0.5, **about), Metrics(update=2, **about)]
+        )
+    write_report(run.path)
+    assert drawn["tokens read, of those in all rows (share)"] == [0.25, None]
+    assert drawn["states whose history was rewritten (share)"] == [0.5, None]
 
 
 def test_samples_show_what_training_repaired(run: Run) -> None:

@@ -1,8 +1,10 @@
 """Progress where there is no terminal: plain lines, not too many."""
 
 from collections.abc import Iterator
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from swirl import terminal
 from swirl.terminal import progress
@@ -29,6 +31,26 @@ def test_a_line_now_and_then_says_how_far_it_is(clock: list[float], capsys: pyte
         "generate: 4 of 10 trajectories, 0:00:40 so far, about 0:02:00 to go",
         "generate: 5 of 10 trajectories, 0:01:30 so far, about 0:02:30 to go",
     ]
+
+
+def test_a_line_says_how_the_last_items_went(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("train", total=3, unit="updates") as advance:
+        for clock[0], note in ((10.0, "reward 0.20"), (40.0, "reward 0.50, 800 tokens/s")):
+            advance(1, note)
+    said = "train: 2 of 3 updates, 0:00:40 so far, about 0:00:20 to go; reward 0.50, 800 tokens/s"
+    assert list(lines(capsys))[1:] == [said]
+
+
+def test_a_bar_shows_how_the_last_items_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=StringIO(), force_terminal=True, width=160)
+    monkeypatch.setattr(terminal, "console", lambda: shown)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with progress("train", total=2, unit="updates") as advance:
+        advance(1, "reward [0.50], 800 tokens/s")
+        advance(1, "reward [0.75], 900 tokens/s")
+    assert "2/2" in shown.file.getvalue()
+    assert "reward [0.75], 900 tokens/s" in shown.file.getvalue()
 
 
 def test_nothing_is_said_before_the_first_is_done_or_after_the_last(

@@ -181,11 +181,11 @@ def test_a_tracker_that_is_not_installed_is_named_with_its_extra_before_anything
 def test_a_stage_tells_its_updates_and_settings_without_places(tmp_path: Path, double: Double) -> None:
     table = {"policy": {"model": "/home/me/models/mine"}, "train": {"tracker": "wandb"}}
     run = Run.create(tmp_path / "mine", configure(table))
-    done: list[int] = []
+    done: list[tuple[int, str]] = []
     with tracker(run, "train", run.config.train) as told:
-        noting(run, "train", done.append, told)(metrics(1), timing(1))
+        noting(run, "train", lambda count, note="": done.append((count, note)), told)(metrics(1), timing(1))
     [about] = double.opened
-    assert (about["name"], about["project"], done) == ("mine/train", "swirl", [1])
+    assert (about["name"], about["project"], done) == ("mine/train", "swirl", [(1, "reward 0.12, 23 tokens/s")])
     assert about["config"]["policy"]["model"] == "mine"
     assert about["config"]["train"]["updates"] == run.config.train.updates
 

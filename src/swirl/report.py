@@ -234,6 +234,10 @@ def _curves(metrics: Path) -> str:
             "malformed (share)": [update.malformed for update in updates],
             "missing verdicts (count)": [float(update.missing.total) for update in updates],
             "states with a signal (share)": [update.signal for update in updates],
+            "tokens read, of those in all rows (share)": [
+                update.tokens_read / update.naive_tokens if update.naive_tokens else None for update in updates
+            ],
+            "states whose history was rewritten (share)": [update.unshared for update in updates],
         }
     )
 

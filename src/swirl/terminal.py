@@ -2,16 +2,22 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-Advance = Callable[[int], None]
-"""Called with the number of items done since the last call."""
+
+@runtime_checkable
+class Advance(Protocol):
+    """Called with the number of items done since the last call, and how they went, where there is something to say."""
+
+    def __call__(self, count: int, note: str = "") -> None: ...
+
 
 _SECONDS_A_LINE = 30.0
 """Plain lines come no closer than this."""
@@ -33,9 +39,10 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
 
     >>> with progress("generate", total=2) as advance:
     ...     advance(1)
+    ...     advance(1, "all of it good")
     """
     if total <= done:
-        yield lambda count: None
+        yield lambda count, note="": None
         return
     if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
         say(f"{label}: {total - done} {unit or 'items'}{f', {done} were there already' if done else ''}")
@@ -49,10 +56,11 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     ]
     with Progress(*columns, console=console()) as bar:
-        task = bar.add_task(label, total=total, completed=done)
-        yield lambda count: bar.advance(task, count)
+        task = bar.add_task(label, total=total, completed=done, note="")
+        yield lambda count, note="": bar.update(task, advance=count, note=note)
 
 
 def _lines(label: str, total: int, done: int, unit: str) -> Advance:
@@ -60,13 +68,14 @@ def _lines(label: str, total: int, done: int, unit: str) -> Advance:
     start = said = monotonic()
     fresh = told = 0
 
-    def advance(count: int) -> None:
+    def advance(count: int, note: str = "") -> None:
         nonlocal said, fresh, told
         fresh, now = fresh + count, monotonic()
         if fresh == told or now - said < _SECONDS_A_LINE or done + fresh >= total:
             return
         left = (now - start) / fresh * (total - done - fresh)
-        say(f"{label}: {done + fresh} of {total} {unit}, {_clock(now - start)} so far, about {_clock(left)} to go")
+        so_far = f"{_clock(now - start)} so far, about {_clock(left)} to go"
+        say(f"{label}: {done + fresh} of {total} {unit}, {so_far}{note and f'; {note}'}")
         said, told = now, fresh
 
     return advance

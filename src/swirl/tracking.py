@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import to_builtins
 
@@ -58,6 +58,7 @@ class Tracked(NamedTuple):
         return f"{name}-{self.stage}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
+@runtime_checkable
 class Sink(Protocol):
     """A tracker that is open."""
 

@@ -124,7 +124,20 @@ def noting(run: Run, stage: str, advance: Advance, told: Tracker) -> OnUpdate:
         }
         tokens = round(metrics.mean_tokens * metrics.num_samples)
         run.lap(stage, f"update {metrics.update}", count=metrics.num_samples, tokens=tokens, parts=parts)
-        advance(1)
+        advance(1, note(metrics, timing))
         told.log(metrics, timing)
 
     return on_update
+
+
+def note(metrics: Metrics, timing: UpdateTiming) -> str:
+    """How an update went, in a few words: its reward, or loss where nothing is rewarded, and the tokens sampled or read a second.
+
+    >>> metrics = Metrics(update=1, num_samples=4, loss=0.5, grad_norm=1.0, learning_rate=0.1, mean_tokens=6.0, tokens_read=96)
+    >>> note(metrics, UpdateTiming.between([0.0, 1.0, 1.0, 2.0], update=0))
+    'loss 0.500, 48 tokens/s'
+    """
+    seconds = timing.sample_seconds + timing.judge_seconds + timing.learn_seconds
+    sampled = 0.0 if metrics.reward is None else metrics.mean_tokens * metrics.num_samples
+    went = f"loss {metrics.loss:.3f}" if metrics.reward is None else f"reward {metrics.reward:.2f}"
+    return f"{went}, {(sampled + metrics.tokens_read) / seconds:,.0f} tokens/s" if seconds else went

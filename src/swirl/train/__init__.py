@@ -158,6 +158,9 @@ class Metrics(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag
     """Tokens that the policy had to read: what rows share is read once, where its architecture allows that."""
     naive_tokens: int = 0
     """Tokens there would have been, had every action been read with a context of its own."""
+    unshared: float | None = None
+    """Share of the states that their trajectory's next state of this update does not begin with, because the chat template rewrote history:
+    thinking was dropped, say. They are read on their own. None where no state has a next one."""
     no_room: int = 0
     """States whose context left no room for an action; they teach nothing."""
     sampled: ByAction = ByAction()

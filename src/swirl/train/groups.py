@@ -5,6 +5,7 @@ Equal actions at one state are judged once.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from swirl.engine.model import LanguageModel
@@ -98,6 +99,20 @@ def count(steps: Sequence[Step]) -> ByAction:
         answer=sum(isinstance(step.action, Answer) for step in steps),
         malformed=sum(isinstance(step.action, Malformed) for step in steps),
     )
+
+
+def unshared(places: Sequence[tuple[str, int]], contexts: Sequence[Ids]) -> float | None:
+    """Share of the states whose context is not the beginning of the next one's, given for each its trajectory and its number of steps, and
+    the ids of its context. A trajectory's last state here has no next one and does not count; None where none counts.
+
+    >>> unshared([("a", 0), ("a", 2), ("b", 0)], [(1,), (1, 2, 3), (4,)])
+    0.0
+    >>> unshared([("a", 0), ("a", 1), ("a", 2)], [(1, 8), (1, 2, 8), (1, 2, 8, 4)])
+    0.5
+    """
+    states = sorted(dict(zip(places, contexts, strict=True)).items())
+    pairs = [(context, after) for ((name, _), context), ((same, _), after) in pairwise(states) if name == same]
+    return sum(after[: len(context)] != context for context, after in pairs) / len(pairs) if pairs else None
 
 
 def missing(groups: Sequence[Group], verdicts_B_G: Sequence[Sequence[Verdict]]) -> list[Step]:

@@ -19,7 +19,7 @@ from swirl.errors import ConfigError, TrainingError
 from swirl.judges import Judge
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train.advantages import group_normalised, leave_one_out, prefer, reinforce, weigh
-from swirl.train.groups import Group, count, judge_groups, missing, require_verdicts, sample
+from swirl.train.groups import Group, count, judge_groups, missing, require_verdicts, sample, unshared
 from swirl.train.learner import Learner, Learnt
 from swirl.train.rows import Row, policy_rows
 from swirl.train.session import Session, draw, ignore
@@ -147,6 +147,7 @@ def measure(
     readable = [verdict for verdicts_G in verdicts_B_G for verdict in verdicts_G if verdict.score is not None]
     num_tokens = sum(len(step.token_ids) for step in steps)
     sampled = count(steps)
+    places = [(f"{state.question.task}/{state.id}", len(state.steps)) for state in (group.state for group in groups)]
     return Metrics(
         update=update + 1,
         num_samples=len(steps),
@@ -163,6 +164,7 @@ def measure(
         signal=int((weights_BG != 0).any(dim=1).sum()) / num_states,
         tokens_read=sum(one.tokens_read for one in learnt),
         naive_tokens=sum(one.naive_tokens for one in learnt),
+        unshared=unshared(places, [group.context for group in groups]),
         no_room=num_states - len(groups),
         sampled=sampled,
         missing=count(missing(groups, verdicts_B_G)),

@@ -15,7 +15,7 @@ from swirl.engine.tree import Ids
 from swirl.errors import ConfigError, TrainingError
 from swirl.protocol import render
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
-from swirl.train.groups import count
+from swirl.train.groups import count, unshared
 from swirl.train.rows import imitation_rows
 from swirl.train.session import Session, draw, ignore
 from swirl.types import Trajectory
@@ -61,6 +61,10 @@ def finetune(
                     learning_rate=learnt.learning_rate,
                     tokens_read=learnt.tokens_read,
                     naive_tokens=learnt.naive_tokens,
+                    unshared=unshared(
+                        [(f"{trajectory.question.task}/{trajectory.id}", i) for trajectory, i in batch],
+                        [context for context, _ in pairs],
+                    ),
                     mean_tokens=sum(len(action) for _, action in pairs) / len(pairs),
                     sampled=count([trajectory.steps[i] for trajectory, i in batch]),
                 ),
