@@ -78,7 +78,7 @@ def benchmark_table() -> str:
         for each in trl
     ]
     rows += [
-        ("rollout, reading only what is new", each, each["seconds"]["resend"], each["seconds"]["kept"])
+        (f"rollouts of {each['steps']} steps", each, each["seconds"]["resend"], each["seconds"]["kept"])
         for each in rollouts
     ]
     lines = ["| what | K | G | without sharing | swirl | times faster |", "| --- | --- | --- | --- | --- | --- |"]
@@ -90,6 +90,11 @@ def benchmark_table() -> str:
         f"Training at K = {each['states']} needs {memory['train_naive']:,} MB without sharing, {memory['train_tree']:,} MB with it."
         for each in steps
         if {"train_naive", "train_tree"} <= set(memory := each["peak_memory_mb"])
+    ]
+    lines += [
+        f"Rollouts ({each['questions']} questions, {each['trajectories']} trajectories of each) take {each['overhead']:.2f} times as long "
+        "as the bare network takes to read every distinct token once."
+        for each in rollouts
     ]
     lines += [f"Of TRL: {remark}." for remark in dict.fromkeys(each["remark"] for each in trl)]
     return "\n".join([*lines, *dict.fromkeys(provenance(each) for each in (*steps, *trl, *rollouts))])
