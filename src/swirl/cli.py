@@ -15,7 +15,7 @@ from typing import TypeVar
 import tyro
 from rich.console import Console
 
-from swirl import stages
+from swirl import processes, stages
 from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, RecipesCommand, RunCommand
 from swirl.errors import ConfigError, SwirlError
 from swirl.recipe import RunConfig, load_recipe, nearest
@@ -24,6 +24,8 @@ from swirl.run import Run
 from swirl.terminal import say
 
 T = TypeVar("T")
+_TOGETHER = ("train", "warm-start")
+"""Commands that several processes can run together."""
 _SPINS = "1000"
 """How long a thread of torch's waits awake for the others. Where other programs share the cores, the default makes a small model 20 times
 slower; it has to be set before torch is imported."""
@@ -58,6 +60,12 @@ def _dispatch(name: str, words: Sequence[str]) -> None:
         return print(f"swirl {metadata.version('swirl-rl')}")
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}: `swirl --help` lists them all{nearest(name, COMMANDS)}")
+    count = processes.count()
+    if count > 1 and name not in _TOGETHER:
+        raise ConfigError(
+            f"`swirl {name}` works in one process, and torchrun started {count}: run it without torchrun, and share training alone: "
+            f"torchrun --nproc-per-node {count} -m swirl train RUN"
+        )
     COMMANDS[name](name, words)
 
 

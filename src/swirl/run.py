@@ -36,6 +36,7 @@ from msgspec import Struct
 
 from swirl import recipe
 from swirl.errors import RunFolderError
+from swirl.processes import leads
 from swirl.recipe import RunConfig
 from swirl.records import Appender, read, write_atomically
 from swirl.types import JudgedStep, Trajectory
@@ -66,7 +67,7 @@ _DECIDED_BY = {
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
-_CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.recompute", "train.tracker")
+_CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.parallel", "policy.recompute", "train.tracker")
 """Settings that decide rounding at most, and may change in a run."""
 
 
@@ -203,7 +204,10 @@ class Run:
         tokens: int = 0,
         parts: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        """Note in `calls.jsonl` what the time since the last lap, or since the run was opened, went into."""
+        """Note in `calls.jsonl` what the time since the last lap, or since the run was opened, went into; only the first of several
+        processes does."""
+        if not leads():
+            return
         now = time.perf_counter()
         call = Call(
             stage=stage,
@@ -235,7 +239,10 @@ def _require_ours(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a run folder against other writers; the lock ends with the process, however it ends."""
+    """Hold a run folder against other writers; the lock ends with the process, however it ends. Of several processes the first holds it."""
+    if not leads():
+        yield
+        return
     try:
         _require_ours(path)
         path.mkdir(parents=True, exist_ok=True)

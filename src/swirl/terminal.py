@@ -11,6 +11,8 @@ from typing import Protocol, runtime_checkable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from swirl.processes import leads
+
 
 @runtime_checkable
 class Advance(Protocol):
@@ -29,8 +31,9 @@ def console() -> Console:
 
 
 def say(text: str) -> None:
-    """One plain line for the person at the terminal."""
-    console().print(text, markup=False, soft_wrap=True)
+    """One plain line for the person at the terminal; of several processes, the first speaks for all."""
+    if leads():
+        console().print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
     ...     advance(1)
     ...     advance(1, "all of it good")
     """
-    if total <= done:
+    if total <= done or not leads():
         yield lambda count, note="": None
         return
     if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):

@@ -73,6 +73,9 @@ class PolicyConfig:
     """Scale of the adapters, divided by the rank."""
     threads: int = 0
     """Processor threads; 0: as torch decides."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """Where torchrun starts several processes to train: ddp (each has all weights) or fsdp (each keeps a share of weights, gradients and
+    AdamW's moments)."""
     recompute: bool = False
     """In training, keep only each layer's input and compute the rest again for the gradient: less memory, about a third more time, the same
     result."""

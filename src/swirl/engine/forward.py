@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from swirl.engine.attention import logits, obstacle
+from swirl.engine.attention import causal, logits, obstacle
 from swirl.engine.sights import read
 from swirl.engine.tree import Pair, grow, packs
 
@@ -36,6 +36,8 @@ class Predictions(NamedTuple):
     """What the logits are made of, with gradient."""
     head: Callable[[Tensor], Tensor]
     """Some places' features -> their logits over the vocabulary, at temperature 1."""
+    head_weights: tuple[Tensor, ...]
+    """The weights in it that are trained."""
     places_N: Int[Tensor, " tokens"]
     """Where each token is predicted."""
     tokens_N: Int[Tensor, " tokens"]
@@ -80,6 +82,7 @@ def predict_packed(network: Any, pairs: Sequence[Pair], device: torch.device) ->
         pairs,
         hidden_NX.index_select(0, torch.from_numpy(nodes_P).to(device)),
         lambda features_PX: logits(network, features_PX),
+        tuple(weight for weight in causal(network).lm_head.parameters() if weight.requires_grad),
         torch.from_numpy(places_N).to(device),
         network.config.vocab_size,
         len(tree.ids_N),
@@ -102,7 +105,7 @@ def predict_rows(network: Any, pairs: Sequence[Pair], device: torch.device) -> P
     logits_NV = output.logits[offsets_1T < lengths_B1]
     places_N = torch.arange(len(logits_NV), device=device)
     num_read = num_tokens(pairs)
-    return _predictions(pairs, logits_NV, lambda features_PX: features_PX, places_N, logits_NV.shape[-1], num_read)
+    return _predictions(pairs, logits_NV, lambda features_PX: features_PX, (), places_N, logits_NV.shape[-1], num_read)
 
 
 def num_tokens(pairs: Sequence[Pair]) -> int:
@@ -114,6 +117,7 @@ def _predictions(
     pairs: Sequence[Pair],
     features_PX: Tensor,
     head: Callable[[Tensor], Tensor],
+    head_weights: tuple[Tensor, ...],
     places_N: Tensor,
     vocabulary: int,
     num_read: int,
@@ -123,6 +127,7 @@ def _predictions(
     return Predictions(
         features_PX=features_PX,
         head=head,
+        head_weights=head_weights,
         places_N=places_N,
         tokens_N=torch.tensor([token for _, action in pairs for token in action], device=device),
         rows_N=torch.tensor(rows, device=device),

@@ -18,7 +18,7 @@ from swirl.errors import ConfigError
 
 def require_layers(network: Any) -> None:
     """Raise `ConfigError` where nothing of a network can be computed again."""
-    if not _layers(network):
+    if not layers(network):
         raise ConfigError(
             f"policy.recompute: {type(causal(network)).__name__} has no layers that can be computed again; leave it out, and lower "
             "train.tokens_per_batch to save memory"
@@ -28,20 +28,21 @@ def require_layers(network: Any) -> None:
 @contextmanager
 def recomputing(network: Any) -> Iterator[None]:
     """Forward passes within keep the inputs of layers only. Their gradients may be asked for later."""
-    layers, config = _layers(network), causal(network).config
+    config = causal(network).config
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), attending(config, config._attn_implementation)
 
     again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
-    for layer in layers:
+    for layer in layers(network):
         layer.training, layer.gradient_checkpointing, layer._gradient_checkpointing_func = True, True, again
     try:
         yield
     finally:
-        for layer in layers:
+        for layer in layers(network):
             layer.training, layer.gradient_checkpointing = False, False
 
 
-def _layers(network: Any) -> list[Any]:
+def layers(network: Any) -> list[Any]:
+    """The layers of a network that can be computed again, as transformers marks them."""
     return [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)]

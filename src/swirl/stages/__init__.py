@@ -4,9 +4,12 @@ Work is cut into fixed chunks that are committed whole; a stage that was killed 
 same as if it had never been disturbed. Commands and studies call these; the method itself is in the files named after it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from swirl import processes
+from swirl.engine import require_extra
 from swirl.judges import JudgeName
 from swirl.recipe import RunConfig
 from swirl.report import write_report
@@ -53,10 +56,27 @@ def run_stage(
     """One stage over a run folder, which is made where it is not there. Nothing is removed by `redo` for a stage that is bound to fail.
     With `compare`, which only judging knows, two judges judge in place of the run's own, and their agreement is printed."""
     check(config, [name])
-    with locked(path):
-        run = Run.open(path) if (path / "run.toml").exists() else Run.create(path, config)
-        run.reconfigure(name, config, redo)
+    with locked(path), _prepared(lambda: _prepare(name, path, config, redo)) as run:
         if compare:
             print_agreement(run, compare)
         else:
             STAGES[name](run)
+
+
+def _prepare(name: str, path: Path, config: RunConfig, redo: bool) -> Run:
+    run = Run.open(path) if (path / "run.toml").exists() else Run.create(path, config)
+    run.reconfigure(name, config, redo)
+    return run
+
+
+@contextmanager
+def _prepared(prepare: Callable[[], Run]) -> Iterator[Run]:
+    """A run that is ready for a stage; where several processes work on it, the first has made it so for all."""
+    if processes.count() == 1:
+        yield prepare()
+        return
+    require_extra()
+    from swirl.train.ranks import joined, leading
+
+    with joined():
+        yield leading(prepare)

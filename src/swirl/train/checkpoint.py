@@ -7,6 +7,7 @@
 
 Everything else (learning rate, which states come next, the seed of every sample) is a function of the run's settings and the update's
 number. A checkpoint is written beside its place and takes it in one rename, so whatever is there is whole; older ones are deleted.
+The files of several processes are those of one, and any number may go on from them.
 """
 
 import os
@@ -23,7 +24,9 @@ from torch import Tensor
 
 from swirl.errors import ModelError, RunFolderError
 from swirl.records import disk_error
+from swirl.train.engines import fill, whole
 from swirl.train.learner import Learner
+from swirl.train.ranks import leading, rank
 
 KEEP = 2
 """Checkpoints kept."""
@@ -44,12 +47,27 @@ class About(
 
 def write(folder: Path, learner: Learner, about: About) -> None:
     """Write a checkpoint, and delete all but the newest. Raises `RunFolderError` where the disk is full."""
+    weights, moments = _gathered(learner.weights), _gathered(_moments(learner))
+    leading(lambda: _write(folder, weights, moments, about))
+
+
+def _gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The whole tensors; only the first of several processes keeps them."""
+    gathered = {}
+    for name, tensor in tensors.items():
+        found = whole(tensor.detach())
+        if rank() == 0:
+            gathered[name] = found.contiguous()
+    return gathered
+
+
+def _write(folder: Path, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor], about: About) -> None:
     target = folder / f"update-{about.updates:06d}"
     part = target.with_name(target.name + ".part")
     try:
         part.mkdir(parents=True)
-        save_file({name: weight.detach().contiguous() for name, weight in learner.weights.items()}, part / _WEIGHTS)
-        save_file(_moments(learner), part / _OPTIMISER)
+        save_file(dict(weights), part / _WEIGHTS)
+        save_file(dict(moments), part / _OPTIMISER)
         (part / _ABOUT).write_bytes(msgspec.json.encode(about, order="sorted") + b"\n")
         for path in (*part.iterdir(), part):
             _flush(path)
@@ -66,7 +84,7 @@ def restore(folder: Path, learner: Learner, run: Mapping[str, Any]) -> int:
 
     Raises `RunFolderError` where it belongs to a run of other settings, `ModelError` where it belongs to another network.
     """
-    _tidy(folder)
+    leading(lambda: _tidy(folder))
     checkpoints = _complete(folder)
     if not checkpoints:
         return 0
@@ -74,7 +92,7 @@ def restore(folder: Path, learner: Learner, run: Mapping[str, Any]) -> int:
     about = _about(newest)
     _require_same_run(newest, about.run, run)
     _put(newest / _WEIGHTS, {name: weight.data for name, weight in learner.weights.items()})
-    learner.masters.publish()
+    learner.engine.publish()
     moments = {name: torch.zeros_like(value) for name, value in _moments(learner, fresh=True).items()}
     _put(newest / _OPTIMISER, moments)
     for name, weight in learner.weights.items():
@@ -108,7 +126,7 @@ def _put(path: Path, tensors: Mapping[str, Tensor]) -> None:
                 "use the model it was written with, or another folder"
             )
     for name, tensor in tensors.items():
-        tensor.copy_(stored[name])
+        fill(tensor, stored[name])
 
 
 def _about(checkpoint: Path) -> About:

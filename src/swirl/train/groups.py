@@ -30,16 +30,21 @@ class Group(NamedTuple):
 
 
 def sample(
-    lm: LanguageModel, states: Sequence[Trajectory], config: TrainConfig, *, seed: int, update: int
+    lm: LanguageModel,
+    batch: Sequence[Trajectory],
+    places: Sequence[int],
+    config: TrainConfig,
+    *,
+    seed: int,
+    update: int,
 ) -> list[Group]:
-    """`config.actions` fresh actions at every state; states whose context leaves no room for one are left out.
-
-    Raises `TrainingError` where no state has room.
-    """
+    """`config.actions` fresh actions at the states in these places of an update's batch; states whose context leaves no room for one are
+    left out. What is sampled depends on the place in the whole batch, not on which places are asked for."""
+    states = [batch[place] for place in places]
     prompts = [render(state) for state in states]
-    seeds = [[derive(seed, "train", update, place, i) for i in range(config.actions)] for place in range(len(states))]
+    seeds = [[derive(seed, "train", update, place, i) for i in range(config.actions)] for place in places]
     completions_B_G = LocalPolicy(lm).complete(prompts, config.sampling, seeds)
-    groups = [
+    return [
         Group(
             state,
             tuple(lm.chat.context_ids(prompt)),
@@ -49,12 +54,15 @@ def sample(
         for state, prompt, completions_G in zip(states, prompts, completions_B_G, strict=True)
         if all(completion.token_ids for completion in completions_G)
     ]
+
+
+def require_groups(groups: Sequence[Group], batch: Sequence[Trajectory], config: TrainConfig, *, update: int) -> None:
+    """Raise `TrainingError` where no state has room for an action."""
     if not groups:
         raise TrainingError(
-            f"update {update + 1}: none of its {len(states)} states leaves room for an action of train.max_tokens ({config.max_tokens}) "
+            f"update {update + 1}: none of its {len(batch)} states leaves room for an action of train.max_tokens ({config.max_tokens}) "
             f"within train.max_context ({config.max_context}); raise train.max_context"
         )
-    return groups
 
 
 def _step(completion: Completion) -> Step:

@@ -2,11 +2,13 @@
 moves towards what was judged good. A contextual bandit at every step: nothing is executed, there is no return and no discount.
 
 `train` reads: sample, judge, advantage, loss, step, log. What the paper leaves open is set in `swirl.train`.
+Where several processes train together, each samples and judges its share; then all know all groups and verdicts, and reckon alike.
 Not here: where states come from (`swirl.decompose`), how good the policy has become (`swirl.evaluate`).
 """
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -19,8 +21,9 @@ from swirl.errors import ConfigError, TrainingError
 from swirl.judges import Judge
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train.advantages import group_normalised, leave_one_out, prefer, reinforce, weigh
-from swirl.train.groups import Group, count, judge_groups, missing, require_verdicts, sample, unshared
+from swirl.train.groups import Group, count, judge_groups, missing, require_groups, require_verdicts, sample, unshared
 from swirl.train.learner import Learner, Learnt
+from swirl.train.ranks import share, together
 from swirl.train.rows import Row, policy_rows
 from swirl.train.session import Session, draw, ignore
 from swirl.types import Trajectory, Verdict
@@ -52,9 +55,11 @@ def train(
         for update in session.updates():
             clock = [perf_counter()]
             batch = [states[i] for i in draw(trajectories, config.states, update, seed)]
-            groups = sample(lm, batch, config, seed=seed, update=update)
+            own = share(range(len(batch)))
+            groups = together(partial(sample, lm, batch, own, config, seed=seed, update=update))
+            require_groups(groups, batch, config, update=update)
             clock.append(perf_counter())
-            verdicts_B_G = judge_groups(judge, groups)
+            verdicts_B_G = together(partial(judge_groups, judge, share(groups)))
             require_verdicts(groups, verdicts_B_G, max_missing=config.max_missing, update=update)
             clock.append(perf_counter())
             gains_BG = gains(session.learner, groups)
@@ -84,12 +89,13 @@ def gains(learner: Learner, groups: Sequence[Group]) -> Float[Tensor, "B G"] | N
     config = learner.config
     if config.objective != "dpo" and not (config.kl == "k1" and config.kl_weight):
         return None
+    return torch.tensor(together(partial(_gains, learner, share(groups))), dtype=torch.float64)
+
+
+def _gains(learner: Learner, groups: Sequence[Group]) -> list[list[float]]:
     pairs = [(group.context, step.token_ids) for group in groups for step in group.steps]
     reference = learner.reference_log_probability(pairs)
-    return torch.tensor(
-        [[sum(step.logprobs) - reference[group.context, step.token_ids] for step in group.steps] for group in groups],
-        dtype=torch.float64,
-    )
+    return [[sum(step.logprobs) - reference[group.context, step.token_ids] for step in group.steps] for group in groups]
 
 
 def weights(

@@ -4,7 +4,7 @@ Gradients are added up in the masters, micro-batch by micro-batch, AdamW steps o
 A weight that is precise enough is its own master.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -42,6 +42,11 @@ class Masters:
                 on_gradient: Any = weight.register_post_accumulate_grad_hook
                 hooks.callback(on_gradient(lambda weight, master=master: _hand_on(weight, master)).remove)
             yield
+
+    def collected(self, weights: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients that some weights have handed on."""
+        handed = {id(weight): master.grad for weight, master in self._coarse}
+        return [gradient for weight in weights if (gradient := handed.get(id(weight))) is not None]
 
     @torch.no_grad()
     def publish(self) -> None:

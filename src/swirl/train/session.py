@@ -1,7 +1,8 @@
 """A training session: a learner, the metrics it writes, and the checkpoints that let it be killed at any moment.
 
 Called again with the same arguments, it goes on from the newest checkpoint; metrics of later updates, which that checkpoint does not know
-of, are dropped and come out the same again. Both kinds of training are loops over `updates`, and `commit` what each of them was.
+of, are dropped and come out the same again. Both kinds of training are loops over `updates`, and `commit` what each of them was. Of
+several processes that train together, the first alone writes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from swirl.seeds import derive
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train import checkpoint as checkpoints
 from swirl.train.learner import Learner
+from swirl.train.ranks import leading
 from swirl.types import Trajectory
 
 
@@ -63,27 +65,39 @@ class Session:
             f"train.{name}": value for name, value in asdict(config).items() if name != "tracker"
         }
         self.run |= {"seed": seed, "policy": lm.name, "training data": digest(data)}
-        self._metrics = Appender(folder / Metrics.FILE, Metrics)
+        self._metrics: Appender[Metrics] | None = None
+        leading(self._open)
+
+    def _open(self) -> None:
+        self._metrics = Appender(self.folder / Metrics.FILE, Metrics)
 
     def updates(self) -> Iterator[int]:
         """The updates still to be done, counted from 0, and `commit`ted by the caller one by one."""
         done = checkpoints.restore(self.folder / "checkpoints", self.learner, self.run)
+        leading(lambda: self._rewind(done))
+        yield from range(done, self.config.updates)
+        leading(lambda: save(self.learner.lm, self.folder / "model"))
+
+    def commit(self, metrics: Metrics, timing: UpdateTiming) -> None:
+        """Record an update, and write a checkpoint where one is due."""
+        leading(lambda: self._record(metrics, timing))
+        if metrics.update % self.config.checkpoint_every == 0 or metrics.update == self.config.updates:
+            about = checkpoints.About(updates=metrics.update, run=self.run)
+            checkpoints.write(self.folder / "checkpoints", self.learner, about)
+
+    def _rewind(self, done: int) -> None:
+        assert self._metrics is not None, "the first process has them"
         if done > len(self._metrics):
             raise RunFolderError(
                 f"expected metrics of the {done} updates of the newest checkpoint in {self._metrics.path}, found {len(self._metrics)}; "
                 "delete the folder and train again"
             )
         self._metrics.rewind(done)
-        yield from range(done, self.config.updates)
-        save(self.learner.lm, self.folder / "model")
 
-    def commit(self, metrics: Metrics, timing: UpdateTiming) -> None:
-        """Record an update, and write a checkpoint where one is due."""
+    def _record(self, metrics: Metrics, timing: UpdateTiming) -> None:
+        assert self._metrics is not None, "the first process has them"
         self._metrics.append([metrics])
         self.on_update(metrics, timing)
-        if metrics.update % self.config.checkpoint_every == 0 or metrics.update == self.config.updates:
-            about = checkpoints.About(updates=metrics.update, run=self.run)
-            checkpoints.write(self.folder / "checkpoints", self.learner, about)
 
     def __enter__(self) -> "Session":
         return self
@@ -91,4 +105,5 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._metrics.close()
+        if self._metrics is not None:
+            self._metrics.close()
