@@ -119,7 +119,8 @@ class _ByParts(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *(own.mul_(slope) for own in ctx.slopes)
+        slopes, ctx.slopes = ctx.slopes, ()
+        return None, None, *(own.mul_(slope) for own in slopes)
 
 
 def _precise_zeros(weight: Tensor) -> Tensor:

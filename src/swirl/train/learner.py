@@ -107,7 +107,6 @@ class Learner:
 
     def accumulate(self, rows: Sequence[Row]) -> tuple[float, float | None, int]:
         """Fill the gradients with those of the rows' loss; its value, the mean KL, and how many tokens were read for it."""
-        self.engine.masters.clear()
         kl_weight = sum(row.kl_weight for row in rows)
         parts = together(lambda: self._work_off(share(rows), with_kl=any(row.kl_weight for row in rows)))
         total, kl = sum((part.total for part in parts), 0.0), sum((part.kl for part in parts), 0.0)

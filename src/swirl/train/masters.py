@@ -29,24 +29,26 @@ class Masters:
         self.weights = {name: weight if _precise(weight) else _master(weight) for name, weight in weights.items()}
         self._coarse = [(weight, self.weights[name]) for name, weight in weights.items() if not _precise(weight)]
 
-    def clear(self) -> None:
-        """Set all gradients to zero."""
-        for master in self.weights.values():
-            master.grad = torch.zeros_like(master)
-
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Within, a gradient that reaches a coarse weight is added to its master's at once, and not kept."""
+        """Gradients are those of what is differentiated within, zero where nothing reaches a weight. One that reaches a coarse weight is
+        added to its master's at once, and not kept."""
+        for master in self.weights.values():
+            master.grad = None
         with ExitStack() as hooks:
             for weight, master in self._coarse:
                 on_gradient: Any = weight.register_post_accumulate_grad_hook
                 hooks.callback(on_gradient(lambda weight, master=master: _hand_on(weight, master)).remove)
             yield
+        for weight, _ in self._coarse:
+            weight.grad = None
+        for master in self.weights.values():
+            _gradient(master)
 
     def collected(self, weights: Sequence[Tensor]) -> list[Tensor]:
-        """The gradients that some weights have handed on."""
-        handed = {id(weight): master.grad for weight, master in self._coarse}
-        return [gradient for weight in weights if (gradient := handed.get(id(weight))) is not None]
+        """The gradients that coarse ones among these weights have handed on."""
+        masters = {id(weight): master for weight, master in self._coarse}
+        return [_gradient(masters[id(weight)]) for weight in weights if id(weight) in masters]
 
     @torch.no_grad()
     def publish(self) -> None:
@@ -63,8 +65,14 @@ def _master(weight: Tensor) -> Parameter:
     return Parameter(weight.detach().float())
 
 
+def _gradient(master: Tensor) -> Tensor:
+    """Its gradient, zero if there was none."""
+    if master.grad is None:
+        master.grad = torch.zeros_like(master)
+    return master.grad
+
+
 def _hand_on(weight: Tensor, master: Tensor) -> None:
     assert weight.grad is not None
-    assert master.grad is not None
-    master.grad += weight.grad
+    master.grad = weight.grad.float() if master.grad is None else master.grad.add_(weight.grad)
     weight.grad = None
