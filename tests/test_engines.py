@@ -32,6 +32,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Row], TrainConfig]] = {
     "none on the first": ("tied", {}, ROWS[:1], CUT),
     "no rows at all": ("untied", {}, [], CUT),
     "layers computed again": ("tied", {"recompute": True}, ROWS, CUT),
+    "row by row": ("untied", {}, ROWS, CUT),
     "adapters": ("untied", {"lora_rank": 4}, ROWS, CUT),
     "adapters beside coarse weights": ("untied", {"lora_rank": 4, "dtype": "bfloat16"}, ROWS, CUT),
     "coarse weights": ("tied", {"dtype": "bfloat16"}, ROWS, CUT),
@@ -46,7 +47,10 @@ def gradients(folder: Path, case: str, parallel: str) -> dict[str, torch.Tensor]
         for weight_name, weight in lm.network.named_parameters():
             if "lora_B" in weight_name:  # else the initial policy is the policy, and half of an adapter has no gradient
                 weight += 0.05
+    if case == "row by row":
+        lm.network.config.model_type = "another"
     learner = Learner(lm, config)
+    assert learner.reader.packed == (case != "row by row")
     total, _, num_read = learner.accumulate(rows)
     found = {weight_name: whole(weight.grad).clone() for weight_name, weight in learner.weights.items()}
     return found | {"loss": torch.tensor([total]), "tokens": torch.tensor([num_read])}
