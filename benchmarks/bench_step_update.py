@@ -99,7 +99,7 @@ class Work:
         for weight in self.learner.weights.values():
             weight.grad = torch.zeros_like(weight)
         for group in self.groups:
-            self.learner.backward(group)
+            self.learner.engine.module(group, with_kl=False).loss.backward()
         self.learner.reader.packed = True
 
     def sample_reused(self) -> list[tuple[int, ...]]:

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from swirl.engine.model import LanguageModel, save
 from swirl.errors import ConfigError
-from swirl.train import TrainConfig
+from swirl.records import read
+from swirl.train import Metrics, TrainConfig
 from swirl.train.learner import Learner
 from swirl.train.loop import train
 from swirl.train.rows import Row
@@ -119,3 +120,11 @@ def test_an_adapter_beside_coarse_weights_is_not_trained(tmp_path: Path) -> None
         Learner(word_model(tmp_path / "adapter", **settings), STEADY)
     Learner(word_model(tmp_path / "adapter", **settings, lora_rank=2), STEADY)
     Learner(word_model(tmp_path / "adapter"), STEADY)
+
+
+def test_how_far_training_is_from_sampling_is_measured_where_weights_are_coarse(tmp_path: Path) -> None:
+    for dtype, low, high in (("float32", None, None), ("bfloat16", 1e-7, 0.1)):
+        lm = word_model(tmp_path / dtype, dtype=dtype)
+        train(lm, STATES, EchoJudge(), CONFIG, seed=1, folder=tmp_path / f"{dtype}-run")
+        for metrics in read(tmp_path / f"{dtype}-run" / Metrics.FILE, Metrics):
+            assert metrics.drift is None if low is None else low < (metrics.drift or 0.0) < high

@@ -238,6 +238,7 @@ def _curves(metrics: Path) -> str:
                 update.tokens_read / update.naive_tokens if update.naive_tokens else None for update in updates
             ],
             "states whose history was rewritten (share)": [update.unshared for update in updates],
+            "drift from sampling to training (nats a token)": [update.drift for update in updates],
         }
     )
 

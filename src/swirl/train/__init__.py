@@ -161,6 +161,9 @@ class Metrics(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag
     unshared: float | None = None
     """Share of the states that their trajectory's next state of this update does not begin with, because the chat template rewrote history:
     thinking was dropped, say. They are read on their own. None where no state has a next one."""
+    drift: float | None = None
+    """How far apart a token's log-probabilities are, in nats, as it was sampled and in the training pass of the same weights: on average,
+    over the update's first state. Measured below single precision alone; there it is rounding (1e-4 at most in the tests)."""
     no_room: int = 0
     """States whose context left no room for an action; they teach nothing."""
     sampled: ByAction = ByAction()

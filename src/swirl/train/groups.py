@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from swirl.engine.model import LanguageModel
-from swirl.engine.tree import Ids
+from swirl.engine.tree import Ids, Pair
 from swirl.errors import TrainingError
 from swirl.judges import Judge, StepSample
 from swirl.policies import Completion, Finish
@@ -74,6 +74,12 @@ def _step(completion: Completion) -> Step:
         thinking_tokens=completion.thinking_tokens,
         logprobs=completion.logprobs,
     )
+
+
+def sampled(groups: Sequence[Group]) -> tuple[list[Pair], list[tuple[float, ...]]]:
+    """All actions as (context, action) pairs, and the log-probabilities that their tokens were sampled with."""
+    steps = [(group.context, step) for group in groups for step in group.steps]
+    return [(context, step.token_ids) for context, step in steps], [step.logprobs for _, step in steps]
 
 
 def judge_groups(judge: Judge, groups: Sequence[Group]) -> list[list[Verdict]]:

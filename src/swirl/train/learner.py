@@ -138,3 +138,17 @@ class Learner:
                 by_row = token_logprobs(said, self.config.temperature)
             found.update((distinct[i], math.fsum(logprobs)) for i, logprobs in zip(batch, by_row, strict=True))
         return found
+
+    def drift(self, pairs: Sequence[Pair], sampled: Sequence[Sequence[float]]) -> float | None:
+        """How far the log-probabilities of sampled tokens are from those of the training pass, on average; None in single precision, in
+        which only rounding could differ."""
+        if self.lm.network.dtype == torch.float32:
+            return None
+        with torch.no_grad():
+            found = token_logprobs(self.reader.predict(self.lm.network, pairs), self.config.temperature)
+        differences = [
+            abs(one - other)
+            for ones, others in zip(found, sampled, strict=True)
+            for one, other in zip(ones, others, strict=True)
+        ]
+        return math.fsum(differences) / len(differences)

@@ -21,7 +21,17 @@ from swirl.errors import ConfigError, TrainingError
 from swirl.judges import Judge
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train.advantages import group_normalised, leave_one_out, prefer, reinforce, weigh
-from swirl.train.groups import Group, count, judge_groups, missing, require_groups, require_verdicts, sample, unshared
+from swirl.train.groups import (
+    Group,
+    count,
+    judge_groups,
+    missing,
+    require_groups,
+    require_verdicts,
+    sample,
+    sampled,
+    unshared,
+)
 from swirl.train.learner import Learner, Learnt
 from swirl.train.ranks import share, together
 from swirl.train.rows import Row, policy_rows
@@ -62,12 +72,15 @@ def train(
             verdicts_B_G = together(partial(judge_groups, judge, share(groups)))
             require_verdicts(groups, verdicts_B_G, max_missing=config.max_missing, update=update)
             clock.append(perf_counter())
+            drift = session.learner.drift(*sampled(groups[:1]))
             gains_BG = gains(session.learner, groups)
             weights_BG = weights(rewards(verdicts_B_G), gains_BG, config)
             learnt = [session.learner.learn(rows(groups, weights_BG, config), update) for _ in range(config.epochs)]
             clock.append(perf_counter())
             session.commit(
-                measure(groups, verdicts_B_G, weights_BG, gains_BG, learnt, update=update, num_states=len(batch)),
+                measure(
+                    groups, verdicts_B_G, weights_BG, gains_BG, learnt, drift, update=update, num_states=len(batch)
+                ),
                 UpdateTiming.between(clock, update=update),
             )
 
@@ -93,7 +106,7 @@ def gains(learner: Learner, groups: Sequence[Group]) -> Float[Tensor, "B G"] | N
 
 
 def _gains(learner: Learner, groups: Sequence[Group]) -> list[list[float]]:
-    pairs = [(group.context, step.token_ids) for group in groups for step in group.steps]
+    pairs, _ = sampled(groups)
     reference = learner.reference_log_probability(pairs)
     return [[sum(step.logprobs) - reference[group.context, step.token_ids] for step in group.steps] for group in groups]
 
@@ -133,8 +146,7 @@ def rows(groups: Sequence[Group], weights_BG: Float[Tensor, "B G"], config: Trai
     )
     if config.objective != "grpo":
         return weighted
-    steps = [step for group in groups for step in group.steps]
-    return [row._replace(logprobs=step.logprobs) for row, step in zip(weighted, steps, strict=True)]
+    return [row._replace(logprobs=logprobs) for row, logprobs in zip(weighted, sampled(groups)[1], strict=True)]
 
 
 def measure(
@@ -143,6 +155,7 @@ def measure(
     weights_BG: Float[Tensor, "B G"],
     gains_BG: Float[Tensor, "B G"] | None,
     learnt: Sequence[Learnt],
+    drift: float | None,
     *,
     update: int,
     num_states: int,
@@ -170,6 +183,7 @@ def measure(
         signal=int((weights_BG != 0).any(dim=1).sum()) / num_states,
         tokens_read=sum(one.tokens_read for one in learnt),
         naive_tokens=sum(one.naive_tokens for one in learnt),
+        drift=drift,
         unshared=unshared(places, [group.context for group in groups]),
         no_room=num_states - len(groups),
         sampled=sampled,
