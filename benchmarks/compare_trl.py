@@ -33,7 +33,7 @@ ENVIRONMENT = HERE.parent / ".trl-env"
 OURS = ("update", "sample_naive", "train_naive")
 REMARK = (
     "part of TRL's time on a processor is that it scores every position, the prompt's too, as on all devices but CUDA and XPU with Triton; "
-    "ratio_naive is free of that"
+    "the ratio to `generate` with naive training is free of that"
 )
 
 

@@ -93,7 +93,7 @@ def benchmark_table() -> str:
     ]
     lines += [
         f"Rollouts ({each['questions']} questions, {each['trajectories']} trajectories of each) take {each['overhead']:.2f} times as long "
-        "as the bare network takes to read every distinct token once."
+        "as the bare network, with transformers' cache, takes to read every distinct token once."
         for each in rollouts
     ]
     lines += [f"Of TRL: {remark}." for remark in dict.fromkeys(each["remark"] for each in trl)]

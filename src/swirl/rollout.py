@@ -217,7 +217,7 @@ def rollout(
 
     Raises `ToolFailure` where a tool's service is broken, unless `on_tool_failure` is "stop".
     """
-    policy = policy.session() if isinstance(policy, Remembering) else policy
+    policy = policy.remembering() if isinstance(policy, Remembering) else policy
     current = list(states)
     waiting = deque(i for i, state in enumerate(current) if state.stop is None)
     active: list[int] = []

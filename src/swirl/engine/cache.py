@@ -55,7 +55,7 @@ class Remembered:
 
 
 class Memory:
-    """The rows of the last sampling, for contexts that go on from them.
+    """Rows of the last sampling, as many as there was room for, to be gone on from.
 
     It belongs to one network with the weights it has: whoever changes these begins a new one.
     """
@@ -67,7 +67,7 @@ class Memory:
 
     def replace(self, parts: Sequence[Remembered]) -> None:
         """Forget what there is, and remember this."""
-        self._rows, self._places, offset = [], {}, 0
+        self._rows, self._places, self.keys, offset = [], {}, Keys(()), 0
         for part in parts:
             for row, places in part.rows:
                 if row not in self._places:

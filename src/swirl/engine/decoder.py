@@ -1,8 +1,8 @@
-"""Reading contexts, and then, token by token, what is sampled after them: every distinct token once.
+"""Reading contexts, and then, token by token, what is sampled after them.
 
-Contexts are read as packed trees (`swirl.engine.tree`): what they share, and what a `Memory` has of them, is not read again. Each pack
-makes a batch of sequences in lockstep (`swirl.engine.lockstep`). Linear layers get the tokens of all sequences still going, of all
-batches, and nothing else: no padding, no empty seats.
+Contexts are read as packed trees (`swirl.engine.tree`): what those of a pack share, and what a `Memory` has of them, is not read again.
+Each pack makes a batch of sequences in lockstep (`swirl.engine.lockstep`). Linear layers get the tokens of all sequences still going, of
+all batches, and nothing else: no padding, no empty seats.
 """
 
 from collections.abc import Sequence
@@ -52,6 +52,7 @@ class Decoder:
                 before[path[: len(known[i])]] = known[i]
             hidden_NX, keys = read_on(self._network, tree, memory.keys.take(before), self._device)
             ends = np.array([path[-1] for path in tree.paths]) - tree.num_known
+            assert ends.min() >= 0, "what is predicted after is read"
             logits_CV = logits(self._network, hidden_NX[torch.from_numpy(ends).to(self._device)])
             owners = np.repeat(np.arange(len(pack)), [counts[i] for i in pack])
             self._batches.append(Batch([contexts[i] for i in pack], tree.paths, keys, owners))

@@ -23,6 +23,7 @@ from swirl.engine.cache import Memory
 from swirl.engine.decoder import Decoder
 from swirl.engine.model import LanguageModel
 from swirl.engine.plain import PlainDecoder
+from swirl.engine.seating import families, similar
 from swirl.engine.stopping import Sequence as Writing
 from swirl.engine.stopping import Stopping
 from swirl.engine.tree import Ids
@@ -123,7 +124,7 @@ def _sampled(
     waiting, going = deque(work), list[_Going]()
     logits = list[Tensor]()
     while waiting or going:
-        if waiting and (entering := _entering(waiting, capacity, going, sampling.max_tokens)):
+        for entering in _alike(_entering(waiting, capacity, going, sampling.max_tokens)):
             logits.append(decoder.enter([one.context for one in entering], [len(one.requests) for one in entering]))
             going += [_begun(one, request, stopping) for one in entering for request in one.requests]
         uniforms_A = np.array([one.uniforms_T[len(one.written.ids)] for one in going])
@@ -158,6 +159,13 @@ def _entering(waiting: deque[_Work], capacity: int, going: Sequence[_Going], max
         entering.append(waiting.popleft())
         free -= entering[-1].cost(max_tokens)
     return entering
+
+
+def _alike(entering: Sequence[_Work]) -> list[list[_Work]]:
+    """In parts of similar length, families of contexts kept together."""
+    lines = families([one.context for one in entering])
+    parts = similar([len(entering[line[-1]].context) for line in lines]) if lines else []
+    return [[entering[i] for i in sorted(i for line in part for i in lines[line])] for part in parts]
 
 
 def _finished(written: Writing) -> Sampled:

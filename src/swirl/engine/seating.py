@@ -14,6 +14,8 @@ from swirl.engine.tree import Ids, Nodes
 _MOST_SEATS = 64
 _WASTE = 1.1
 """Seats there may be for each sequence."""
+_PADDING, _SPREAD = 2.0, 4
+"""Padded length there may be for what is not padding, and the longest of a part to its shortest where there is more."""
 
 
 class Seating(NamedTuple):
@@ -61,6 +63,25 @@ def families(contexts: Sequence[Ids]) -> list[list[int]]:
         else:
             found.append([i])
     return found
+
+
+def similar(lengths: Sequence[int]) -> list[list[int]]:
+    """Cut by length where padding to the longest would waste more than half: then a part's longest is at most four times its shortest.
+
+    >>> similar([5, 3, 4]), similar([100, 3, 4, 5, 90])
+    ([[0, 1, 2]], [[1, 2, 3], [0, 4]])
+    """
+    everything = list(range(len(lengths)))
+    if not lengths or max(lengths) * len(lengths) <= _PADDING * sum(lengths):
+        return [everything]
+    parts: list[list[int]] = []
+    shortest = 0
+    for i in sorted(everything, key=lambda i: lengths[i]):
+        if not parts or lengths[i] > _SPREAD * shortest:
+            parts.append([])
+            shortest = lengths[i]
+        parts[-1].append(i)
+    return [sorted(part) for part in parts]
 
 
 def _seats_per_row(counts: Sequence[int]) -> int:

@@ -48,7 +48,7 @@ class Stopping:
         return Sequence(thinking=self._chat.opens_thinking)
 
     def append(self, sequence: Sequence, token: int, logprob: float) -> None:
-        """Add a sampled token, and say whether it was the last."""
+        """Add a sampled token; where it was the last, the sequence says so afterwards."""
         sequence.ids.append(token)
         sequence.logprobs.append(logprob)
         if token in self._watched:

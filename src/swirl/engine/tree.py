@@ -106,7 +106,8 @@ def grow(rows: Sequence[Pair], known: Sequence[int] = ()) -> Tree:
 
 def packs(rows: Sequence[Pair], max_tokens: int, known: Sequence[int] = ()) -> Iterator[list[int]]:
     """Cut rows into packs of at most `max_tokens` distinct tokens; a longer row goes alone. Gives the indices of each pack's rows. The
-    first `known` tokens of each row were read before and do not count.
+    first `known` tokens of each row were read before and do not count; a row whose last token is to be read is kept apart from those in
+    which it is known.
 
     A tree that is too large is cut between its branches: what they share is then computed once a pack.
 
@@ -118,9 +119,10 @@ def packs(rows: Sequence[Pair], max_tokens: int, known: Sequence[int] = ()) -> I
     pack: list[int] = []
     taken = 0
     for i in _sorted(read):
-        before = known[i] if known else 0
-        new = len(read[i]) - max(before, shared(read[pack[-1]], read[i]) if pack else 0)
-        if pack and taken + new > max_tokens:
+        before, last = known[i] if known else 0, read[pack[-1]] if pack else read[i][:0]
+        common = shared(last, read[i])
+        new = len(read[i]) - max(before, common)
+        if pack and (taken + new > max_tokens or before >= len(last) == common):
             yield pack
             pack, taken, new = [], 0, len(read[i]) - before
         pack.append(i)

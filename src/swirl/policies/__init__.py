@@ -44,7 +44,7 @@ class Policy(Protocol):
 class Remembering(Policy, Protocol):
     """A policy that can keep what it has read from one step of a trajectory to the next."""
 
-    def session(self) -> Policy:
+    def remembering(self) -> Policy:
         """The same policy with a memory of its own: what it reads for one call it need not read again for the next. Meant for one
-        rollout, so that what is remembered, and with it rounding, depends on nothing else."""
+        rollout, so that what is remembered, and with it rounding, depends on nothing else. Equal calls may differ by rounding."""
         ...

@@ -18,7 +18,7 @@ class LocalPolicy:
         self.name = lm.name
         self._memory = memory
 
-    def session(self) -> "LocalPolicy":
+    def remembering(self) -> "LocalPolicy":
         """With a memory of the keys and values of what it read last; it is wrong once the model is trained on."""
         return LocalPolicy(self.lm, Memory())
 

@@ -60,7 +60,7 @@ def train(
         )
     if not states:
         raise TrainingError("there is nothing to train on: no state was kept; see what the filter dropped, and why")
-    trajectories = [f"{state.question.task}/{state.id}" for state in states]
+    trajectories = tuple(f"{state.question.task}/{state.id}" for state in states)
     with Session(lm, states, config, seed=seed, folder=folder, on_update=on_update) as session:
         for update in session.updates():
             clock = [perf_counter()]

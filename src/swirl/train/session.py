@@ -7,6 +7,7 @@ several processes that train together, the first alone writes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,11 +36,12 @@ def draw(trajectories: Sequence[str], size: int, update: int, seed: int) -> list
     """
     count = len(trajectories)
     places = range(update * size, (update + 1) * size)
-    orders = {epoch: _order(trajectories, epoch, seed) for epoch in {place // count for place in places}}
-    return [orders[place // count][place % count] for place in places]
+    names = tuple(trajectories)
+    return [_order(names, place // count, seed)[place % count] for place in places]
 
 
-def _order(trajectories: Sequence[str], epoch: int, seed: int) -> list[int]:
+@lru_cache(maxsize=2)
+def _order(trajectories: tuple[str, ...], epoch: int, seed: int) -> list[int]:
     keys = {name: derive(seed, "train", epoch, name) for name in set(trajectories)}
     return sorted(range(len(trajectories)), key=lambda item: (keys[trajectories[item]], item))
 

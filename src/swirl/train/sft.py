@@ -44,7 +44,7 @@ def finetune(
         raise TrainingError(
             "there is nothing to train on: no trajectory with an action was kept; see what the filter dropped, and why"
         )
-    names = [f"{trajectory.question.task}/{trajectory.id}" for trajectory, _ in places]
+    names = tuple(f"{trajectory.question.task}/{trajectory.id}" for trajectory, _ in places)
     with Session(lm, trajectories, config, seed=seed, folder=folder, on_update=on_update) as session:
         for update in session.updates():
             start = perf_counter()
