@@ -170,7 +170,10 @@ def test_the_table_of_benchmarks_holds_what_was_measured_and_no_more(
         "`python x` on 2030-01-01, a machine.",
     ]
     (tmp_path / "compare_trl.json").unlink()
-    (tmp_path / "rollout.json").write_text(json.dumps({**stamp, "seconds": {"resend": 9.0, "kept": 3.0, "bound": 2.0}}))
-    assert (
-        table.benchmark_table().splitlines()[2] == "| rollout, reading only what is new |  |  | 9.0 s | 3.0 s | 3.0 |"
+    rollout = {"steps": 5, "questions": 2, "trajectories": 3, "seconds": {"resend": 9.0, "kept": 3.0}, "overhead": 1.5}
+    (tmp_path / "rollout.json").write_text(json.dumps({**stamp, **rollout}))
+    lines = table.benchmark_table().splitlines()
+    assert lines[2] == "| rollouts of 5 steps |  |  | 9.0 s | 3.0 s | 3.0 |"
+    assert lines[4].startswith(
+        "Rollouts (2 questions, 3 trajectories of each) take 1.50 times as long as the bare network"
     )
