@@ -122,8 +122,8 @@ def test_the_curves_show_what_sharing_saved_and_where_history_was_rewritten(
             [Metrics(update=1, tokens_read=30, naive_tokens=120, unshared=0.5, **about), Metrics(update=2, **about)]
         )
     write_report(run.path)
-    assert drawn["tokens read, of those in all rows (share)"] == [0.25, None]
-    assert drawn["states whose history was rewritten (share)"] == [0.5, None]
+    assert drawn["tokens read, of all rows (share)"] == [0.25, None]
+    assert drawn["states that share nothing (share)"] == [0.5, None]
 
 
 def test_samples_show_what_training_repaired(run: Run) -> None:

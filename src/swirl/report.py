@@ -234,11 +234,11 @@ def _curves(metrics: Path) -> str:
             "malformed (share)": [update.malformed for update in updates],
             "missing verdicts (count)": [float(update.missing.total) for update in updates],
             "states with a signal (share)": [update.signal for update in updates],
-            "tokens read, of those in all rows (share)": [
+            "tokens read, of all rows (share)": [
                 update.tokens_read / update.naive_tokens if update.naive_tokens else None for update in updates
             ],
-            "states whose history was rewritten (share)": [update.unshared for update in updates],
-            "drift from sampling to training (nats a token)": [update.drift for update in updates],
+            "states that share nothing (share)": [update.unshared for update in updates],
+            "drift in training (nats a token)": [update.drift for update in updates],
         }
     )
 
