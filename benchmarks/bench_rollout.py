@@ -4,9 +4,9 @@ Questions of P tokens, some trajectories of each; in every step an action of exa
 comes back. The model has the shape of SmolLM2-135M and random weights.
 
 *resend* is transformers' `generate` on the whole dialogues, step by step. *kept* is our sampler with its memory: a question is read once
-for all its trajectories, an observation once, an action never again after it was sampled. *bound* is what no loop of this kind can do
-without: the network run once over every distinct context token, and once over every sampled one at the same batch size, with
-transformers' own cache and attention, the likeliest token taken, nothing drawn, and nothing looked at.
+for all its trajectories, an observation once, an action never again after it was sampled. *bound* is
+the bare network, run once over every distinct context token, and once over every sampled one at the same batch size, with transformers'
+own cache and attention: the likeliest token is taken, nothing is drawn, and nothing looked at. A better cache may beat it.
 
     python benchmarks/bench_rollout.py --json
     python benchmarks/bench_rollout.py --layers 4 --steps 2        # small and quick
@@ -14,14 +14,12 @@ transformers' own cache and attention, the likeliest token taken, nothing drawn,
 
 import argparse
 import json
-import platform
 import random
 import sys
 
 import torch
-import transformers
 from bench_step_update import alternated, language_model
-from shape import SHAPE, add_shape
+from shape import SHAPE, add_shape, versions
 from transformers import DynamicCache
 
 from swirl.engine import Sampling
@@ -138,9 +136,7 @@ def main() -> None:
         "context_tokens": tokens,
         **shape,
         "repeats": args.repeats,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "machine": f"{platform.machine()}, {platform.system()}",
+        **versions(),
     }
     if args.json:
         print(json.dumps(result))

@@ -10,13 +10,10 @@ Where the rows hold more than 100,000 tokens, the naive step is left out and the
 
 import argparse
 import json
-import platform
 from typing import Any
 
-import torch
-import transformers
 from bench_step_update import Work, alternated, language_model
-from shape import SHAPE, add_shape
+from shape import SHAPE, add_shape, versions
 
 from swirl.engine.model import LanguageModel
 
@@ -103,9 +100,7 @@ def main() -> None:
     about = {
         **{name: getattr(args, name) for name in SIZES},
         "steps": args.steps,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "machine": f"{platform.machine()}, {platform.system()}",
+        **versions(),
     }
     print(json.dumps({"cells": cells, **about}))
 

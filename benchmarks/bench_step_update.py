@@ -16,7 +16,6 @@ update 4 times faster than naive sampling and training, and no more memory than 
 import argparse
 import json
 import math
-import platform
 import random
 import resource
 import subprocess
@@ -28,8 +27,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-import transformers
-from shape import SHAPE, add_shape, context_lengths, model_config, shape_of, word_tokenizer
+from shape import SHAPE, add_shape, context_lengths, model_config, shape_of, versions, word_tokenizer
 from transformers import LlamaForCausalLM
 
 from swirl.engine import PolicyConfig, Sampling
@@ -208,9 +206,7 @@ def main() -> int:
         "peak_memory_mb": {} if args.no_memory else {name: round(peak_memory(name)) for name in names},
         **shape_of(args),
         "steps": args.steps,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "machine": f"{platform.machine()}, {platform.system()}",
+        **versions(),
     }
     if args.json:
         print(json.dumps(result))

@@ -6,6 +6,7 @@ nothing is downloaded, and lengths are exact. Nothing of swirl is needed here, s
 """
 
 import argparse
+import platform
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,15 @@ def add_shape(parser: argparse.ArgumentParser, names: Iterable[str] = SHAPE, **d
 def shape_of(args: argparse.Namespace) -> dict[str, int]:
     """What the flags say of the work."""
     return {name: getattr(args, name) for name in SHAPE}
+
+
+def versions() -> dict[str, str]:
+    """What figures were made with."""
+    import torch
+    import transformers
+
+    machine = f"{platform.machine()}, {platform.system()}"
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "machine": machine}
 
 
 def context_lengths(states: int, prompt: int, action: int, observation: int) -> list[int]:

@@ -17,10 +17,9 @@ from time import perf_counter
 from typing import Any
 
 import torch
-import transformers
 import trl
 from datasets import Dataset
-from shape import add_shape, context_lengths, model_config, shape_of, word_tokenizer
+from shape import add_shape, context_lengths, model_config, shape_of, versions, word_tokenizer
 from transformers import LlamaForCausalLM, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -89,8 +88,7 @@ def main() -> None:
         **shape_of(args),
         "context_tokens": lengths,
         "tokens_trained": sum(args.samples * (length + args.action) for length in lengths),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **versions(),
     }
     print(json.dumps(result))
 

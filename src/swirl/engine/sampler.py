@@ -150,6 +150,8 @@ def _begun(work: _Work, request: _Request, stopping: Stopping) -> _Going:
 
 def _entering(waiting: deque[_Work], capacity: int, going: Sequence[_Going], max_tokens: int) -> list[_Work]:
     """The first of those that wait, as far as they fit, once much is free; if nothing is going, at least one."""
+    if not waiting:
+        return []
     reading = {id(one.work): len(one.work.context) for one in going}
     free = capacity - 2 * sum(reading.values()) - len(going) * max_tokens
     if going and free < _REFILL * capacity:
