@@ -210,3 +210,14 @@ def test_everyone_gets_a_seat_in_a_row_whose_trunk_begins_with_their_context(con
         trunk = contexts[seating.trunks[place // seating.num_seats]]
         assert trunk[: len(contexts[owner])] == contexts[owner]
     assert len(owners) <= len(seating.trunks) * seating.num_seats <= 1.1 * len(owners)
+
+
+def test_contexts_hold_their_keys_until_the_last_sequence_read_with_them_ends(lm):
+    """So that those that wait do not enter into memory that is not free yet."""
+    going = decoder.Decoder(lm.network, lm.device, None, 0)
+    going.enter([(1,) * 10, (2,) * 10], [1, 1])
+    assert going.held == 20 + 2 * 10, "read, and laid out"
+    going.leave(np.array([True, False]))
+    assert going.held == 20 + 10
+    going.leave(np.array([True]))
+    assert going.held == 0

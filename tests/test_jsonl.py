@@ -92,8 +92,8 @@ def test_a_passage_without_an_id_is_called_by_its_position(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", r"mine.jsonl: expected one JSON object a line, found an empty file"),
-        (" \n\n", r"mine.jsonl: expected one JSON object a line, found an empty file"),
+        ("", r"mine.jsonl: expected at least one JSON object, found an empty file"),
+        (" \n\n", r"mine.jsonl: expected at least one JSON object, found an empty file"),
         (
             '{"id": "1", "question": "?"}\n{"id": "2", "que',
             r"mine.jsonl:2: expected one JSON object, .* is the line cut off\?",

@@ -38,6 +38,11 @@ class Decoder:
         self._batches: list[Batch] = []
         self._remembered: list[Remembered] = []
 
+    @property
+    def held(self) -> int:
+        """Tokens of contexts whose keys are held for sequences still going."""
+        return sum(batch.held for batch in self._batches)
+
     def enter(self, contexts: Sequence[Ids], counts: Sequence[int]) -> Float[Tensor, "entering vocabulary"]:
         """Read distinct contexts, in the order of a dictionary, for so many sequences each; predict the first tokens of these."""
         memory = self._memory or Memory()

@@ -55,6 +55,12 @@ class Batch:
         return len(self._owners_A)
 
     @property
+    def held(self) -> int:
+        """Tokens of contexts whose keys it holds, as they were read and as they are laid out, until its last sequence ends."""
+        rows, length, _ = self._trunks[0][0].shape
+        return self._keys.count + rows * length // len(self._own[0][0])
+
+    @property
     def _taken(self) -> int:
         """Own tokens of each."""
         return self._tokens_AT.shape[1]

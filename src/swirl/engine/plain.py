@@ -23,6 +23,11 @@ class PlainDecoder:
         self._device = device
         self._batches: list[_Rows] = []
 
+    @property
+    def held(self) -> int:
+        """Tokens whose keys are held, padding included."""
+        return sum(rows.held for rows in self._batches)
+
     def enter(self, contexts: Sequence[Ids], counts: Sequence[int]) -> Float[Tensor, "entering vocabulary"]:
         """Read contexts for so many sequences each, and predict the first tokens of these."""
         said = []
@@ -57,6 +62,10 @@ class _Rows:
         self._mask_RL = mask_RL
         self.places = np.arange(len(mask_RL))
         """Rows of the sequences still going."""
+
+    @property
+    def held(self) -> int:
+        return self._mask_RL.numel()
 
     def step(self, network: Any, tokens_A: Nodes) -> Float[Tensor, "going vocabulary"]:
         tokens_R = np.zeros(len(self._mask_RL), dtype=np.int64)

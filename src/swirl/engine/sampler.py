@@ -124,7 +124,9 @@ def _sampled(
     waiting, going = deque(work), list[_Going]()
     logits = list[Tensor]()
     while waiting or going:
-        for entering in _alike(_entering(waiting, capacity, going, sampling.max_tokens)):
+        for entering in _alike(
+            _entering(waiting, capacity, decoder.held + len(going) * sampling.max_tokens, sampling.max_tokens)
+        ):
             logits.append(decoder.enter([one.context for one in entering], [len(one.requests) for one in entering]))
             going += [_begun(one, request, stopping) for one in entering for request in one.requests]
         uniforms_A = np.array([one.uniforms_T[len(one.written.ids)] for one in going])
@@ -148,16 +150,14 @@ def _begun(work: _Work, request: _Request, stopping: Stopping) -> _Going:
     return _Going(work, request, uniforms_T, stopping.sequence())
 
 
-def _entering(waiting: deque[_Work], capacity: int, going: Sequence[_Going], max_tokens: int) -> list[_Work]:
-    """The first of those that wait, as far as they fit, once much is free; if nothing is going, at least one."""
-    if not waiting:
-        return []
-    reading = {id(one.work): len(one.work.context) for one in going}
-    free = capacity - 2 * sum(reading.values()) - len(going) * max_tokens
-    if going and free < _REFILL * capacity:
+def _entering(waiting: deque[_Work], capacity: int, taken: int, max_tokens: int) -> list[_Work]:
+    """The first of those that wait, as far as they fit beside the tokens that are taken, once much is free; if nothing is taken, at least
+    one."""
+    free = capacity - taken
+    if taken and free < _REFILL * capacity:
         return []
     entering: list[_Work] = []
-    while waiting and (waiting[0].cost(max_tokens) <= free or (not going and not entering)):
+    while waiting and (waiting[0].cost(max_tokens) <= free or not (taken or entering)):
         entering.append(waiting.popleft())
         free -= entering[-1].cost(max_tokens)
     return entering

@@ -14,9 +14,13 @@ class Grade(Struct, frozen=True, kw_only=True):
     """How good an answer is."""
 
     correct: bool
-    """What accuracy and the outcome filter count."""
+    """What accuracy and the outcome filter count: the same number for maths, an exact match for question answering."""
+    exact_match: bool = False
+    """Whether it is an accepted answer word for word, both normalised as SQuAD does."""
     f1: float = 0.0
-    """Token F1 against the best accepted answer (SQuAD), where the task has one; else 1.0 or 0.0."""
+    """Of words, against the accepted answer for which it is highest; `precision` and `recall` are against the same one."""
+    precision: float = 0.0
+    recall: float = 0.0
 
 
 @runtime_checkable
@@ -28,6 +32,8 @@ class Task(Protocol):
     """Names of the tools a policy is offered."""
     max_calls: int
     """Default cap on tool calls: the paper's 5 for question answering, 10 for maths."""
+    scoped: bool
+    """Whether a search looks at a question's own passages (`Question.scope`) alone, unless the run says otherwise."""
 
     def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
         """Questions of a split. Generated tasks draw afresh for each seed, without end; tasks on files shuffle by it (None: file order)."""

@@ -1,14 +1,21 @@
-"""When two answers are the same: numbers by value, texts by SQuAD's normalisation, exact match and token F1.
+"""When two answers are the same: numbers by value, texts by SQuAD's normalisation, exact match, and F1, precision and recall of words.
 
-The figures are those of the official SQuAD v1.1 evaluation, with one difference, SQuAD 2.0's rule: where both sides normalise to nothing,
-exact match and F1 are 1.
+The figures are those of the official SQuAD v1.1 evaluation, with HotPotQA's rule for `yes`, `no` and `noanswer`: an answer that is one of
+these and not the accepted one, or the other way round, shares nothing with it. One difference, SQuAD 2.0's rule: where both sides
+normalise to nothing, all four are 1.
 """
 
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
+from typing import NamedTuple
+
+from swirl.tasks import Grade
+
+CLOSED = ("yes", "no", "noanswer")
+"""Answers that are right or wrong as a whole (HotPotQA)."""
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
@@ -38,20 +45,43 @@ def exact_match(answer: str, golds: Sequence[str]) -> bool:
     return any(normalise(answer) == normalise(gold) for gold in golds)
 
 
-def f1(answer: str, golds: Sequence[str]) -> float:
-    """Token F1 against the best accepted answer; 0 where there is none.
+class Overlap(NamedTuple):
+    """How many words two answers share: their harmonic mean first, then the share of the answer's, and of the accepted one's."""
 
-    >>> round(f1("Sir Francis Baring", ["Francis Baring, 1st Baronet"]), 3)
-    0.571
+    f1: float
+    precision: float
+    recall: float
+
+
+def overlap(answer: str, gold: str, *, closed: Collection[str] = CLOSED) -> Overlap:
+    """Words of an answer and of an accepted one. Those of `closed` share nothing with any other.
+
+    >>> overlap("Sir Francis Baring", "Francis Baring, 1st Baronet")
+    Overlap(f1=0.5714285714285714, precision=0.6666666666666666, recall=0.5)
+    >>> overlap("yes it is", "yes").f1, overlap("yes it is", "yes", closed=()).f1
+    (0.0, 0.5)
     """
-    return max((_f1(normalise(answer).split(), normalise(gold).split()) for gold in golds), default=0.0)
+    mine, theirs = normalise(answer), normalise(gold)
+    if mine == theirs:
+        return Overlap(1.0, 1.0, 1.0)
+    if mine in closed or theirs in closed:
+        return Overlap(0.0, 0.0, 0.0)
+    words, gold_words = mine.split(), theirs.split()
+    shared = sum((Counter(words) & Counter(gold_words)).values())
+    if not shared:
+        return Overlap(0.0, 0.0, 0.0)
+    return Overlap(2 * shared / (len(words) + len(gold_words)), shared / len(words), shared / len(gold_words))
 
 
-def _f1(answer: list[str], gold: list[str]) -> float:
-    if not answer and not gold:
-        return 1.0
-    shared = sum((Counter(answer) & Counter(gold)).values())
-    return 2 * shared / (len(answer) + len(gold)) if shared else 0.0
+def grade_text(answer: str, golds: Sequence[str], *, correct: bool | None = None) -> Grade:
+    """The grade of an answer by its words; it is correct where it matches exactly, unless the task says otherwise.
+
+    >>> grade_text("the Rush", ["Rush", "Rush (band)"])
+    Grade(correct=True, exact_match=True, f1=1.0, precision=1.0, recall=1.0)
+    """
+    matches = exact_match(answer, golds)
+    best = max((overlap(answer, gold) for gold in golds), default=Overlap(0.0, 0.0, 0.0))
+    return Grade(correct=matches if correct is None else correct, exact_match=matches, **best._asdict())
 
 
 def number(text: str) -> Fraction | None:

@@ -15,7 +15,7 @@ from itertools import count
 from swirl.protocol import write
 from swirl.seeds import derive
 from swirl.tasks import Grade, Split
-from swirl.tasks.answers import numeric_equal
+from swirl.tasks.answers import grade_text, numeric_equal
 from swirl.tasks.names import MEN, WOMEN
 from swirl.tasks.partition import split_of
 from swirl.types import Answer, Passage, Question, ToolCall
@@ -122,6 +122,7 @@ class Arithmetic:
     name = "arithmetic"
     tools: tuple[str, ...] = ("calculator",)
     max_calls = 10
+    scoped = False
 
     def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
         """Questions without end, no two with the same wording and numbers in a draw."""
@@ -138,7 +139,7 @@ class Arithmetic:
 
     def grade(self, question: Question, answer: str) -> Grade:
         correct = any(numeric_equal(answer, gold) for gold in question.answers)
-        return Grade(correct=correct, f1=float(correct))
+        return grade_text(answer, question.answers, correct=correct)
 
     def passages(self) -> Sequence[Passage]:
         return ()

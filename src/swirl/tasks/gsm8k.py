@@ -12,9 +12,10 @@ from pathlib import Path
 from swirl.errors import ConfigError, MissingExtra, RecordError
 from swirl.expression import BadExpression, value
 from swirl.protocol import write
+from swirl.rows import Row, by_id, read_rows
 from swirl.tasks import Grade, Split
-from swirl.tasks.answers import numeric_equal
-from swirl.tasks.rows import Row, by_id, read_rows, shuffled
+from swirl.tasks.answers import grade_text, numeric_equal
+from swirl.tasks.partition import shuffled
 from swirl.types import Answer, Passage, Question, ToolCall
 
 HUB_ID = "openai/gsm8k"
@@ -32,6 +33,7 @@ class Gsm8k:
     name = "gsm8k"
     tools: tuple[str, ...] = ("calculator",)
     max_calls = 10
+    scoped = False
 
     def __init__(self, location: str = "") -> None:
         self.location = location or _default_location()
@@ -57,7 +59,7 @@ class Gsm8k:
         if not question.answers:
             raise ConfigError(f"question {question.id!r} has no accepted answer to compare with")
         correct = any(numeric_equal(answer, gold) for gold in question.answers)
-        return Grade(correct=correct, f1=float(correct))
+        return grade_text(answer, question.answers, correct=correct)
 
     def passages(self) -> Sequence[Passage]:
         return ()

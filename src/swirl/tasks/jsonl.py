@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from swirl.errors import ConfigError, RecordError
+from swirl.rows import by_id, read_rows
 from swirl.tasks import Grade, Split
-from swirl.tasks.answers import exact_match, f1, is_number, numeric_equal
-from swirl.tasks.rows import by_id, read_rows, shuffled
+from swirl.tasks.answers import exact_match, grade_text, is_number, numeric_equal
+from swirl.tasks.partition import shuffled
 from swirl.types import Passage, Question
 
 PASSAGES = "passages.jsonl"
@@ -20,6 +21,7 @@ class Jsonl:
     """The task."""
 
     name = "jsonl"
+    scoped = False
 
     def __init__(self, location: str) -> None:
         if not location:
@@ -47,7 +49,7 @@ class Jsonl:
         correct = any(
             numeric_equal(answer, gold) if is_number(gold) else exact_match(answer, [gold]) for gold in question.answers
         )
-        return Grade(correct=correct, f1=f1(answer, question.answers))
+        return grade_text(answer, question.answers, correct=correct)
 
     def passages(self) -> Sequence[Passage]:
         if not self.corpus.is_file():

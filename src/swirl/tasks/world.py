@@ -16,7 +16,7 @@ from itertools import count
 from swirl.protocol import write
 from swirl.seeds import derive
 from swirl.tasks import Grade, Split
-from swirl.tasks.answers import exact_match, f1
+from swirl.tasks.answers import grade_text
 from swirl.tasks.facts import RELATIONS, Facts, make_world, query_word
 from swirl.tasks.partition import split_of
 from swirl.types import Answer, Passage, Question, ToolCall
@@ -68,6 +68,7 @@ class World:
     name = "world"
     tools: tuple[str, ...] = ("search",)
     max_calls = 5
+    scoped = False
 
     def __init__(self, seed: int = 0) -> None:
         self.facts = make_world(seed)
@@ -97,7 +98,7 @@ class World:
         return Question(id=name, task="world", text=drawn.text, answers=(drawn.answer,), meta=meta)
 
     def grade(self, question: Question, answer: str) -> Grade:
-        return Grade(correct=exact_match(answer, question.answers), f1=f1(answer, question.answers))
+        return grade_text(answer, question.answers)
 
     def passages(self) -> Sequence[Passage]:
         return self._passages

@@ -101,7 +101,7 @@ class Learner:
         if not finite:
             raise TrainingError(
                 f"update {update + 1}: expected a finite loss and gradient, found loss {total} and gradient norm {norm}; "
-                "the update was not applied: lower train.learning_rate, and train in a new folder"
+                "no checkpoint holds this update: lower train.learning_rate, and train in a new folder"
             )
         return Learnt(total, kl, norm, rate, tokens_read, num_tokens([(row.context, row.action) for row in rows]))
 

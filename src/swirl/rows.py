@@ -1,15 +1,16 @@
-"""Rows of JSON-lines files that people bring: read strictly, every complaint with file, line and field."""
+"""Rows of files that people bring: read strictly, every complaint with file, line and field."""
 
+import gzip
 import json
 import math
+import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swirl.errors import ConfigError, RecordError
-from swirl.seeds import derive
-from swirl.types import Question
+from swirl.errors import ConfigError, MissingExtra, RecordError
 
 
 class Row(NamedTuple):
@@ -64,29 +65,83 @@ def by_id(rows: Iterable[Row], default: Callable[[int], str] | None = None) -> I
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file; raises `RecordError` for a line that is not one JSON object in UTF-8, and for a file without rows."""
+    """The rows of a file, one at a time: JSON lines (`.jsonl`), a JSON list, or a table whose `data` is one (`.json`), or Parquet
+    (`.parquet`); JSON may be packed by gzip (`.gz`). Raises `RecordError` for what is not that, and for a file without rows."""
     try:
-        lines = path.read_bytes().removeprefix(BOM_UTF8).split(b"\n")
+        rows = _READERS.get(path.name.removesuffix(".gz").rpartition(".")[2], _lines)(path)
+        first = next(rows, None)
+        if first is None:
+            raise RecordError(f"{path}: expected at least one JSON object, found an empty file")
+        yield first
+        yield from rows
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RecordError(f"{path}: expected a whole file packed by gzip, found {error}; copy it again") from error
     except OSError as error:
-        raise ConfigError(f"expected a JSON-lines file at {path}, but it cannot be read: {error.strerror}") from error
-    filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not filled:
-        raise RecordError(f"{path}: expected one JSON object a line, found an empty file")
-    for number, line in filled:
-        yield Row(f"{path}:{number}", _object(f"{path}:{number}", line))
+        raise ConfigError(f"expected a file of rows at {path}, but it cannot be read: {error.strerror}") from error
+
+
+def _opened(path: Path) -> BufferedIOBase:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            line = line.removeprefix(BOM_UTF8) if number == 1 else line
+            if line.strip():
+                yield Row(f"{path}:{number}", _object(f"{path}:{number}", line))
+
+
+def _document(path: Path) -> Iterator[Row]:
+    with _opened(path) as file:
+        text = file.read().removeprefix(BOM_UTF8)
+    if not text.strip():
+        return
+    value = _parsed(str(path), text, "JSON", "file")
+    values = value.get("data") if isinstance(value, dict) else value
+    if not isinstance(values, list):
+        raise RecordError(f"{path}: expected a JSON list of objects, or one under `data`, found {_shown(value)}")
+    for number, row in enumerate(values, start=1):
+        yield Row(f"{path}, row {number}", _checked(f"{path}, row {number}", row))
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise MissingExtra(f"reading {path} needs the package pyarrow: pip install 'swirl-rl[hub]'") from error
+    try:
+        rows = (row for batch in ParquetFile(path).iter_batches(1024) for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            yield Row(f"{path}, row {number}", _checked(f"{path}, row {number}", row))
+    except ArrowException as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RecordError(f"{path}: expected a Parquet file, found none that can be read ({reason})") from error
+
+
+_READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {"json": _document, "parquet": _parquet}
+"""By the end of a file's name; JSON lines where it is none of these."""
 
 
 def _object(place: str, line: bytes) -> dict[str, Any]:
+    return _checked(place, _parsed(place, line, "one JSON object", "line"))
+
+
+def _parsed(place: str, text: bytes, expected: str, unit: str) -> Any:
     try:
-        value = json.loads(line.decode("utf-8"))
+        return json.loads(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise RecordError(
             f"{place}: expected UTF-8, found byte {error.object[error.start]:#04x} at {error.start}; save the file as UTF-8"
         ) from error
     except (ValueError, RecursionError) as error:
         raise RecordError(
-            f"{place}: expected one JSON object, found {line[:40]!r} ({error}); is the line cut off?"
+            f"{place}: expected {expected}, found {text[:40]!r} ({error}); is the {unit} cut off?"
         ) from error
+
+
+def _checked(place: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RecordError(f"{place}: expected one JSON object, found {_shown(value)}")
     for name, field in value.items():
@@ -111,10 +166,3 @@ def _require_characters(place: str, name: str, value: object) -> None:
 
 def _shown(value: object) -> str:
     return "nothing" if value is None else repr(value)[:60]
-
-
-def shuffled(questions: Sequence[Question], seed: int | None) -> list[Question]:
-    """The questions in an order of the seed's; None keeps the order they are in."""
-    if seed is None:
-        return list(questions)
-    return sorted(questions, key=lambda question: derive(seed, "order", question.id))
