@@ -2,7 +2,7 @@
 
 Records a demo run's summary with command, hardware and date in `benchmarks/results/demo.json`; the README's first table and its plot,
 `docs/demo.svg`, are made from it alone. The table of the benchmarks is made from what `benchmarks/record.py` has kept: `step_update.json`,
-`compare_trl.json` and `rollout.json` in the same folder. What was not measured is not in it.
+`compare_trl.json` and `rollout.json` in the same folder, and `docs/sharing.svg` from `sharing.json`. What was not measured is not in it.
 """
 
 import json
@@ -13,11 +13,12 @@ from typing import Any
 
 from record import kept, stamp
 
-from swirl.plots import bars
+from swirl.plots import Point, bars, lines
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "benchmarks" / "results" / "demo.json"
 PLOT = ROOT / "docs" / "demo.svg"
+CURVE = ROOT / "docs" / "sharing.svg"
 DEMO, BENCHMARKS = "results", "benchmarks"
 """What stands between the README's marks."""
 
@@ -100,6 +101,21 @@ def benchmark_table() -> str:
     return "\n".join([*lines, *dict.fromkeys(provenance(each) for each in (*steps, *trl, *rollouts))])
 
 
+def curve(sharing: dict[str, Any]) -> str:
+    """Times faster over K, a line for each G; cells that were not timed both ways are left out."""
+    cells = [cell for cell in sharing["cells"] if cell["time_ratio"]]
+    sizes = sorted({cell["samples"] for cell in cells})
+    return lines(
+        {
+            f"G = {size}": [Point(cell["states"], cell["time_ratio"]) for cell in cells if cell["samples"] == size]
+            for size in sizes
+        },
+        "K, states of a trajectory",
+        "times faster",
+        doubling=True,
+    )
+
+
 def step_rows(each: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], float, float]]:
     """What the step benchmark measured, of what it can: (what, record, seconds without sharing, seconds of ours)."""
     seconds = each["seconds"]
@@ -132,3 +148,4 @@ if __name__ == "__main__":
     text = readme_with(readme.read_text(), DEMO, table(demo))
     readme.write_text(readme_with(text, BENCHMARKS, benchmark_table()))
     PLOT.write_text(plot(demo["summary"]))
+    CURVE.write_text(curve(kept("sharing")[0]))

@@ -1,10 +1,12 @@
-"""Plots as inline SVG: legible on light and dark pages, without a display and without a network."""
+"""Plots as inline SVG: legible on light and dark pages and in print, without a display and without a network."""
 
 import io
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
+from typing import NamedTuple
 
 
 @contextmanager
@@ -21,12 +23,25 @@ def _without_remarks() -> Iterator[None]:
 
 with _without_remarks():
     import matplotlib
+    from matplotlib import colormaps
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
     from matplotlib.ticker import MaxNLocator
 
 INK, BEFORE, AFTER = "#7a7a7a", "#b07a2a", "#2a7ab0"
+_KINDS = (("#2a7ab0", "-o"), ("#b07a2a", "--D"), ("#7a5aa8", "-.s"), ("#3f8f6b", ":^"), ("#a8455f", "-v"))
+"""Colours that differ for all eyes, and lines and marks that differ without colour."""
+_SHADES = colormaps["Blues"]
 _STYLE = {"svg.hashsalt": "swirl", "svg.fonttype": "path", "font.size": 9}
+
+
+class Point(NamedTuple):
+    """Where a line goes through."""
+
+    x: float
+    y: float
+    interval: tuple[float, float] | None = None
 
 
 def curves(series: Mapping[str, Sequence[float | None]]) -> str:
@@ -74,6 +89,62 @@ def bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> str:
     axes.set_xlabel("accuracy, 95 % interval (Wilson)")
     axes.legend(loc="best", frameon=False, labelcolor=INK)
     _quiet(axes)
+    return _svg(figure)
+
+
+def lines(series: Mapping[str, Sequence[Point]], across: str, up: str, *, doubling: bool = False) -> str:
+    """One line a name through its points, with intervals where they are known; `doubling` spaces equal ratios equally.
+
+    >>> lines({"world": [Point(100, 0.4, (0.3, 0.5)), Point(1000, 0.6, (0.5, 0.7))]}, "trajectories", "accuracy").startswith("<svg")
+    True
+    """
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, (colour, marker) in zip(series, cycle(_KINDS), strict=False):
+        points = series[name]
+        axes.plot(
+            [p.x for p in points], [p.y for p in points], marker, color=colour, label=name, linewidth=1.6, markersize=5
+        )
+        known = [p for p in points if p.interval]
+        axes.vlines(
+            [p.x for p in known],
+            [p.interval[0] for p in known if p.interval],
+            [p.interval[1] for p in known if p.interval],
+            color=colour,
+        )
+    places = sorted({p.x for points in series.values() for p in points})
+    if doubling:
+        axes.set_xscale("log", base=2)
+        axes.minorticks_off()
+    axes.set_xticks(places, [f"{place:,.0f}" for place in places])
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.yaxis.label.set_color(INK)
+    axes.legend(loc="best", frameon=False, labelcolor=INK)
+    _quiet(axes)
+    return _svg(figure)
+
+
+def heat_map(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], tuple[float, str]]) -> str:
+    """A share and a caption for each (row, column) that is there: the darker, the higher.
+
+    >>> heat_map(["base"], ["world"], {("base", "world"): (0.4, "0.40")}).startswith("<svg")
+    True
+    """
+    figure = Figure(figsize=(9, 0.7 + 0.55 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    for (row, column), (share, caption) in cells.items():
+        place = (columns.index(column), rows.index(row))
+        axes.add_patch(Rectangle((place[0] - 0.48, place[1] - 0.46), 0.96, 0.92, color=_SHADES(share)))
+        axes.text(*place, caption, ha="center", va="center", color="white" if share > 0.5 else "black")
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0)
+    _quiet(axes)
+    axes.grid(visible=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
     return _svg(figure)
 
 
