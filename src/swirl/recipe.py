@@ -64,7 +64,7 @@ class RunConfig:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     def __post_init__(self) -> None:
-        for key, value in _flat(to_table(self)).items():
+        for key, value in flat(to_table(self)).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{key} must be a finite number, found {value}")
 
@@ -273,15 +273,20 @@ def to_table(config: RunConfig) -> dict[str, Any]:
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """One line a setting that differs, e.g. `train.updates: 100 -> 200`."""
-    before, after = _flat(to_table(old)), _flat(to_table(new))
+    before, after = flat(to_table(old)), flat(to_table(new))
     return [f"{key}: {before[key]!r} -> {after[key]!r}" for key in before if before[key] != after[key]]
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables in tables as dotted keys.
+
+    >>> flat({"train": {"updates": 3}, "seed": 1})
+    {'train.updates': 3, 'seed': 1}
+    """
+    found: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
 
 
 def dump(table: Mapping[str, Any]) -> bytes:

@@ -19,11 +19,12 @@ from swirl import stages
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.filters import Selection
-from swirl.recipe import Arm, Recipe, RunConfig, configure, merge, to_table
+from swirl.recipe import Arm, Recipe, RunConfig, configure, flat, merge, to_table
 from swirl.records import read, read_document, write_json
 from swirl.run import Run
 from swirl.stages.check import check
 from swirl.statistics import Interval, crossed_bootstrap
+from swirl.study_report import write_study_report
 from swirl.terminal import say
 
 SHARED = {
@@ -71,12 +72,39 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
             path = out / f"{arm.name}-seed{seed}"
             donors.append(_run_arm(replace(arms[arm.name], seed=seed), path, donors))
             outcomes.append(read_outcome(donors[-1], arm.name, seed))
-    rows = table_rows(outcomes, control=study.control or study.arms[0].name)
-    write_json(
-        out / "study.json", {"schema": "swirl.study/1", "recipe": recipe.name, "seeds": study.seeds, "rows": rows}
-    )
+    control = study.control or study.arms[0].name
+    rows = table_rows(outcomes, control=control)
+    changes = {arm.name: flat(arm.changes) for arm in study.arms}
+    found = {
+        "schema": "swirl.study/2",
+        "recipe": recipe.name,
+        "seeds": study.seeds,
+        "control": control,
+        "arms": changes,
+        "scale": scale(changes),
+        "rows": rows,
+    }
+    write_json(out / "study.json", found)
+    write_study_report(out, found)
     Console(highlight=False).print(terminal_table(rows))
+    say(f"report: {out / 'report.html'}")
     return out / "study.json"
+
+
+def scale(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The one number that tells the arms apart: its setting, and its value in each; None where there is none.
+
+    >>> scale({"few": {"filter.size": 100}, "many": {"filter.size": 1000}})
+    {'setting': 'filter.size', 'values': {'few': 100, 'many': 1000}}
+    >>> scale({"few": {"filter.size": 100}, "other": {"filter.rule": "none"}})
+    """
+    settings = {setting for changes in arms.values() for setting in changes}
+    if len(arms) < 2 or len(settings) != 1:
+        return None
+    [setting] = settings
+    values = {arm: changes.get(setting) for arm, changes in arms.items()}
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values())
+    return {"setting": setting, "values": values} if numbers else None
 
 
 def _configured(config: RunConfig, arm: Arm) -> RunConfig:
@@ -161,8 +189,9 @@ def _interval(mine: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str,
     return crossed_bootstrap([[own[name] - other[name] for name in shared] for own, other in pairs], seed=0)
 
 
-def _accuracy(outcomes: Sequence[Outcome], when: str, task: str, mode: str) -> float:
-    return float(np.mean([value for outcome in outcomes for value in outcome.correct[when, task, mode].values()]))
+def _accuracy(outcomes: Sequence[Outcome], when: str, task: str, mode: str) -> Interval | None:
+    correct = [outcome.correct[when, task, mode] for outcome in outcomes]
+    return _interval(correct, [dict.fromkeys(each, 0.0) for each in correct])
 
 
 def terminal_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -174,7 +203,7 @@ def terminal_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             tables[place] = Table(title=Text(place), title_justify="left", box=None, padding=(0, 2, 0, 0))
             for heading in ("arm", "before", "after", "gain [95 %]", "against control"):
                 tables[place].add_column(heading, no_wrap=True)
-        accuracies = (f"{row['before']:.3f}", f"{row['after']:.3f}")
+        accuracies = (f"{row['before'].mean:.3f}", f"{row['after'].mean:.3f}")
         cells = (row["arm"], *accuracies, _shown(row["gain"]), _shown(row["against_control"]))
         tables[place].add_row(*map(Text, cells))  # a plain string would be read as markup
     spaced = [part for table in tables.values() for part in (table, Text())]

@@ -1,0 +1,71 @@
+"""A study as one page: what was trained on against what was evaluated (the paper's Table 2), and a curve where one number tells the arms
+apart. Like `swirl.report`, the page needs no network and runs no script, and everything but our own plots is escaped.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from swirl.records import write_atomically
+from swirl.statistics import Interval
+
+UNTRAINED = "untrained"
+
+
+def write_study_report(path: Path, study: Mapping[str, Any]) -> None:
+    """Write `report.html` beside `study.json`, whose content is given."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("swirl"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    rows, scale = study["rows"], study["scale"]
+    modes = list(dict.fromkeys(row["mode"] for row in rows))
+    page = environment.get_template("study.html.jinja").render(
+        study=study,
+        tables=[(mode, [[*_names(row), *_figures(row)] for row in rows if row["mode"] == mode]) for mode in modes],
+        matrices=[(mode, matrix([row for row in rows if row["mode"] == mode])) for mode in modes],
+        curves=[(mode, curve([row for row in rows if row["mode"] == mode], scale)) for mode in modes] if scale else [],
+    )
+    write_atomically(path / "report.html", page.encode())
+
+
+def _names(row: Mapping[str, Any]) -> list[str]:
+    return [row["task"], row["arm"], " / ".join(map(str, row["trajectories"]))]
+
+
+def _figures(row: Mapping[str, Any]) -> list[str]:
+    return [_share(row["before"]), _share(row["after"]), *map(_difference, (row["gain"], row["against_control"]))]
+
+
+def _share(interval: Interval) -> str:
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _difference(interval: Interval | None) -> str:
+    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]" if interval else ""
+
+
+def matrix(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Accuracy after training, by arm and task, with the gain and its interval; the untrained policy is the first row."""
+    from swirl.plots import heat_map
+
+    cells: dict[tuple[str, str], tuple[float, str]] = {}
+    for row in rows:
+        before, after, gain = row["before"].mean, row["after"].mean, row["gain"]
+        cells.setdefault((UNTRAINED, row["task"]), (before, f"{before:.3f}"))
+        cells[row["arm"], row["task"]] = (after, f"{after:.3f}\n{_difference(gain)}")
+    arms, tasks = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    return heat_map(arms, tasks, cells)
+
+
+def curve(rows: Sequence[Mapping[str, Any]], scale: Mapping[str, Any]) -> str:
+    """Accuracy after training over the number that tells the arms apart, a line a task."""
+    from swirl.plots import Point, lines
+
+    points: dict[str, list[Point]] = {}
+    for row in sorted(rows, key=lambda row: float(scale["values"][row["arm"]])):
+        interval = row["after"]
+        point = Point(scale["values"][row["arm"]], interval.mean, (interval.low, interval.high))
+        points.setdefault(row["task"], []).append(point)
+    return lines(points, scale["setting"], "accuracy after training", doubling=min(scale["values"].values()) > 0)
