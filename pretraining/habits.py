@@ -14,8 +14,9 @@ from typing import Literal
 from swirl.protocol import write
 from swirl.tasks.arithmetic import CHANGES, Problem, tell
 from swirl.tasks.arithmetic import draw as draw_problem
+from swirl.tasks.chains import Chain
 from swirl.tasks.facts import RELATIONS, Facts, make_world
-from swirl.tasks.world import Chain, Drawn
+from swirl.tasks.world import Drawn
 from swirl.tasks.world import draw as draw_question
 from swirl.tools import ToolInput
 from swirl.tools.calculator import Calculator

@@ -19,6 +19,7 @@ from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.facts import RELATIONS
 from swirl.tasks.partition import split_of
 from swirl.tasks.world import World
+from swirl.tasks.world_sums import WorldSums
 from swirl.types import Malformed, PromptStyle, Question, Rules, ToolCall
 
 PRETRAINING = Path(__file__).parent.parent / "pretraining"
@@ -35,8 +36,10 @@ def test_it_is_under_two_megabytes_and_four_hundred_thousand_weights(bundled: La
     assert sum(weight.numel() for weight in bundled.network.parameters()) < 400_000
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_it_knows_every_word_of_both_tasks_and_gives_each_text_back(task: Task, bundled: LanguageModel) -> None:
+@pytest.mark.parametrize("task", [*TASKS, WorldSums()], ids=lambda task: task.name)
+def test_it_knows_every_word_of_the_generated_tasks_and_gives_each_text_back(
+    task: Task, bundled: LanguageModel
+) -> None:
     unknown = bundled.tokenizer.unk_token_id
     texts = [question.text for question in islice(task.questions("test", 21), 200)]
     texts += [

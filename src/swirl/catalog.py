@@ -19,6 +19,7 @@ from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.gsm8k import Gsm8k
 from swirl.tasks.jsonl import Jsonl
 from swirl.tasks.world import World
+from swirl.tasks.world_sums import WorldSums
 from swirl.tools import Tool, Toolbox
 from swirl.tools.calculator import Calculator
 from swirl.tools.search import Search
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TASKS: Mapping[str, Callable[[str], Task]] = {
     "arithmetic": lambda location: Arithmetic(),
     "world": lambda location: World(),
+    "world_sums": lambda location: WorldSums(),
     "gsm8k": Gsm8k,
     "jsonl": Jsonl,
 }
