@@ -172,6 +172,70 @@ def test_yes_and_no_are_good_once_all_that_the_question_names_was_searched_for_a
             assert not judged(SAME, answer, *before).good
 
 
+EYES = Question(id="q", task="t", text="Who is the spouse of Big Eyes's main director, and where was he born?")
+DIRECTOR = (
+    "<search_query>Big Eyes director</search_query>",
+    "Big Eyes: A 2014 film directed by Tim Burton, with Amy Adams and Terence Stamp.",
+)
+BURTON = (
+    "<search_query>Tim Burton spouse</search_query>",
+    "Tim Burton: He married Héléna Bonham-Carter on August 16, 2001 in New York. Born in Burbank, he won four in the U.S., 3 abroad.",
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "before", "good"),
+    [
+        ("Who directed Big Eyes?", [], True),
+        ("Director of Big Eyes", [], True),
+        ("Facts about big eyes", [], True),
+        ("bíg-éyes directors", [], True),
+        ("who directed the film Big Eyes in London", [], True),
+        ("spouse of the main director", [], True),
+        ("Director of The Silver Harbour", [], False),
+        ("Tim Burton spouse", [], False),
+        ("Tim Burton spouse", [DIRECTOR], True),
+        ("tim burton", [DIRECTOR], True),
+        ("Johnny Depp spouse", [DIRECTOR], False),
+        ("where was the first conference held", [DIRECTOR], False),
+        ("director, Big Eyes?", [DIRECTOR], False),
+        ("the director of BIG EYES", [DIRECTOR], False),
+    ],
+)
+def test_a_search_is_about_what_the_question_or_a_result_is_about_and_is_no_repeat(
+    query: str, before: list[tuple[str, str]], good: bool
+) -> None:
+    asked = sample(write(ToolCall("search", query)), *before, question=EYES)
+    assert judge_step(asked.state, asked.step).good is good
+
+
+SEEN = """Helena Bonham Carter; helena bonham-carter; Bonham Carter's; Tim Burton; New York; Burbank, New York; Amy Adams and Terence Stamp;
+August 16, 2001; 16 August 2001; 2001-08-16; 16.8.2001; 2001; four; 4; three; US; the U.S."""
+UNSEEN = """Johnny Depp; Tim Adams; Helena Stamp; Carter Helena; August 16, 2002; 2002; 2001-07-16; 17 August 2001; Paris 2001; five; Johnny
+Depp and Tim Burton; America; The answer is Burbank; , ; Spouse"""
+
+
+def test_an_answer_in_words_stands_together_in_a_result_whatever_its_case_accents_and_dates() -> None:
+    for answer in SEEN.split("; "):
+        asked = sample(write(Answer(answer)), DIRECTOR, BURTON, question=EYES)
+        assert judge_step(asked.state, asked.step).good, answer
+    for answer in UNSEEN.split("; "):
+        asked = sample(write(Answer(answer)), DIRECTOR, BURTON, question=EYES)
+        assert not judge_step(asked.state, asked.step).good, answer
+
+
+OLDER = "Who was born first, Ada Quill or Leo Pike, both American?"
+LEO = "<search_query>Leo Pike born</search_query>", "Leo Pike: Born in 1890, like Ada."
+QUILL = "<search_query>Ada Quill born</search_query>", "Ada Quill: Born in 1899."
+
+
+def test_what_the_question_offers_is_no_answer_before_all_it_names_was_looked_up() -> None:
+    for answer in ("Leo Pike", "Ada Quill", "yes", "no"):
+        assert judged(OLDER, write(Answer(answer)), LEO, QUILL).good
+        for before in ([LEO], [QUILL], [QUILL, ADA]):
+            assert not judged(OLDER, write(Answer(answer)), *before).good
+
+
 def test_with_a_calculator_alone_yes_needs_no_name() -> None:
     question = Question(id="q", task="t", text="Can Tom fill 3 boxes of 12 with 40 eggs?")
     asked = sample("<answer>yes</answer>", FIRST, question=question)

@@ -1,43 +1,51 @@
 """A judge that needs neither labels nor a model: rules that a reasonable step keeps.
 
-- It parses, and does not repeat an earlier call.
+- It parses, and does not repeat an earlier call, whatever the case and the order of a query's words.
 - A calculation can be carried out, and its value is none of the numbers it starts from: `48 * 1` calculates nothing. A number that is
   taken away or divided by may come out (`16 / 4`, `10 - 5`).
 - The numbers of a calculation come from the question or from earlier results, as digits or as words (`swirl.judges.numbers`), signs aside.
   So do parts of the whole (0.25 for a quarter, and where hundredths are spoken of 0.025 for 2.5 %), what such a part leaves or comes to
   (0.8 and 1.2 for 20 %), a fraction equal to such a number (3/4), and a number rounded to the decimals shown. 0, a half, 1, 2 and 100
   are free.
-- A search mentions something from the question or from an earlier result, and all its capitalised words come from there. Words that ask
-  for a relation are free, in lower case.
-- An answer follows from the results. All its numbers come from the results or the question, and at least one from the results. Words occur
-  in one result; of two things that the question compares, one that a result mentions is enough. `Yes` and `no` are good once each
-  capitalised word of the question was searched for and found. Nothing looked up, nothing to answer.
+- A search names something that the question or a result names, or at least half of its words come from there, and so do most of its
+  capitalised words. The words of a relation are free.
+- An answer follows from the results. Its numbers come from the results or the question, and at least one from the results; dates may be
+  written otherwise. In words, each of its parts (at commas, `and`, `or`) stands in a result or in the question, its words in order and
+  close together, and at least one in a result. What the question itself offers, `yes`, `no` or one of the things it compares, is good
+  once all that the question names was searched for and found; of three or more names, one may be left out (`both American?`). Nothing
+  looked up, nothing to answer.
 
-It sees neither gold answers nor what a task knows. It is lenient: a calculation of the wrong thing with the right numbers passes, and so
-does a yes before the last relation was followed. It is strict where a step is done in the head (`184 - 46`, half of 92 never having been
-calculated), where things are counted that the question does not number, where a dozen is `1 * 12`, where the same calculation is needed
-twice, and where a query capitalises a word of its own. How far it agrees with judges that know more is measured by
-`swirl judge RUN --compare rule reference`.
+Words are compared without case, accents, hyphens and possessives (`swirl.judges.words`). It sees neither gold answers nor what a task
+knows.
+
+It is lenient: a calculation of the wrong thing with the right numbers passes, and so does whatever else a passage says (another person,
+another year), a query that names the right thing and asks for the wrong one, and a comparison before the last relation was followed. It is
+strict where a step is done in the head (`184 - 46`, half of 92 never having been calculated), where things are counted that the question
+does not number, where a dozen is `1 * 12`, where the same calculation is needed twice, where a query rests on what the policy knows by
+itself, where an answer is an alias that no result has (`UK` for the United Kingdom), and where it talks (`The answer is Port Lumen`). How
+far it agrees with judges that know more is measured by `swirl judge RUN --compare rule reference`.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from swirl.expression import BadExpression, literals, value
 from swirl.judges import StepSample
 from swirl.judges.numbers import DIGITS, comes_from, held, usable, written
+from swirl.judges.words import content, names, opening, phrases, sequence, stands_in
 from swirl.tools.calculator import show
 from swirl.types import Answer, Malformed, Observation, Step, ToolCall, Trajectory, Verdict
 
 _FRACTION = re.compile(r"(?<![\d.,/])(\d{1,9}) ?/ ?([1-9]\d{0,8})(?![\d.,])")
 _TAKEN_AWAY = re.compile(rf"[\w.)%] ?(?:[-−–÷]|/+) ?\$?({DIGITS})")
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-_SENTENCE_START = re.compile(r"(?:\A|[.!?])\W*\w+")
-_SMALL_WORDS = """a an and are as at be been by did do does for from had has have he her him his how in is it its many much of on or s she
-than that the their them then there these they this those to was were what when where which who whom whose will with would"""
-_EMPTY_WORDS = frozenset(_SMALL_WORDS.split())
+_DATE = re.compile(r"\b(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})\b")
+_PART = re.compile(r"[,;\n&/]|\b(?:and|or)\b", re.IGNORECASE)
+_SENTENCE_START = re.compile(r"(?:\A|[.!?])\W*\w+(?= [a-z])")
+_MONTHS = dict(
+    enumerate("january february march april may june july august september october november december".split(), start=1)
+)
 
 
 class Rule:
@@ -78,9 +86,11 @@ def _fault_in_call(state: Trajectory, call: ToolCall) -> str:
     )
 
 
-def _squeezed(call: ToolCall) -> tuple[str, str]:
-    between = "" if call.tool == "calculator" else " "
-    return call.tool, between.join(call.arguments.lower().split())
+def _squeezed(call: ToolCall) -> tuple[str, Hashable]:
+    """What a call has in common with one that repeats it: for a search, its words."""
+    if call.tool == "search" and (words := content(call.arguments)):
+        return call.tool, frozenset(words)
+    return call.tool, "".join(call.arguments.lower().split())
 
 
 def _fault_in_calculation(state: Trajectory, expression: str) -> str:
@@ -104,34 +114,56 @@ def _starts(expression: str, numbers: Iterable[Fraction]) -> Counter[Fraction]:
 
 
 def _fault_in_search(state: Trajectory, query: str) -> str:
-    words = _content(query)
+    words, first = content(query), opening(query)
     if not words:
         return "the query has no content word"
-    known = _content(state.question.text).union(*(_content(result.text) for result in _results(state)))
-    if not words & known:
+    texts = [state.question.text, *(result.text for result in _results(state))]
+    known, named = set().union(*map(content, texts)), {name for text in texts for name in names(text)}
+    asked = [name for name in names(query) if name != first or not named & (words - {first})]
+    foreign = [name for name in asked if name not in known]
+    if foreign and 2 * len(foreign) >= len(asked):
+        return f"{foreign[0]} comes neither from the question nor from a result"
+    if not words & named and 2 * len(words & known) < len(words):
         return "the query mentions nothing from the question or a result"
-    foreign = [name for name in _names(query) if name not in known]
-    return f"{foreign[0]} comes neither from the question nor from a result" if foreign else ""
+    return ""
 
 
 def _fault_in_answer(state: Trajectory, answer: str) -> str:
     results = [result.text for result in _results(state)]
     if not results:
         return "answers before anything was looked up"
-    if numbers := written(answer):
-        fault = _fault_in_numbers(numbers, set().union(*map(held, results)), held(state.question.text))
+    if numbers := written(_DATE.sub(r"\1 \3 \4", answer)):
+        seen = set().union(*map(held, results), *map(_months, results))
+        fault = _fault_in_numbers(numbers, seen, held(state.question.text))
         return fault or _fault_in_words_beside(state, answer, results)
-    words = _content(answer)
-    if not words:
-        return "the answer has no content word"
+    words = content(answer)
     if words in ({"yes"}, {"no"}):
-        return _fault_in_yes_or_no(state)
-    known = [_content(text) for text in results]
-    if any(words <= text for text in known):
-        return ""
-    if words <= _content(state.question.text) and any(words & text for text in known):
+        return _fault_in_choice(state)
+    offered = bool(words) and words <= content(state.question.text)
+    return _fault_in_words(answer, results, state.question.text) or (_fault_in_choice(state) if offered else "")
+
+
+def _months(text: str) -> set[Fraction]:
+    """The numbers of the months that a text names."""
+    return {Fraction(number) for number, month in _MONTHS.items() if month in content(text)}
+
+
+def _fault_in_words(answer: str, results: Sequence[str], question: str) -> str:
+    parts = [part for part in map(sequence, _PART.split(answer)) if part]
+    if not parts:
+        return "the answer has no word"
+    seen = [sequence(result) for result in results]
+    found = [any(stands_in(part, text) for text in seen) or _counted(part, results) for part in parts]
+    asked = sequence(question)
+    if any(found) and all(is_found or stands_in(part, asked) for part, is_found in zip(parts, found, strict=True)):
         return ""
     return "the answer occurs in no result"
+
+
+def _counted(words: Sequence[str], results: Sequence[str]) -> bool:
+    """Whether number words say a number that a result has in digits."""
+    said = held(" ".join(words))
+    return bool(said) and all(map(held, words)) and max(said) in set().union(*map(held, results))
 
 
 def _fault_in_numbers(numbers: Sequence[Fraction], seen: set[Fraction], asked: set[Fraction]) -> str:
@@ -146,23 +178,23 @@ def _fault_in_words_beside(state: Trajectory, answer: str, results: Sequence[str
     """Of an answer that holds numbers. Where there is only a calculator, words are units and talk."""
     if "search" not in state.rules.tools:
         return ""
-    known = _content(state.question.text).union(*map(_content, results))
-    foreign = sorted(word for word in _content(answer) - known if not held(word))
+    known = content(state.question.text).union(*map(content, results))
+    foreign = sorted(word for word in content(answer) - known if not held(word))
     return f"{foreign[0]} occurs in no result" if foreign else ""
 
 
-def _fault_in_yes_or_no(state: Trajectory) -> str:
+def _fault_in_choice(state: Trajectory) -> str:
     """Names are looked up by a search; where there is only a calculator, none need be."""
     if "search" not in state.rules.tools:
         return ""
-    found = {
-        word
+    seen = [
+        content(step.action.arguments) & content(step.observation.text)
         for step in state.steps
         if isinstance(step.action, ToolCall) and step.observation is not None and not step.observation.refused
-        for word in _content(step.action.arguments) & _content(step.observation.text)
-    }
-    missing = [name for name in _names(_SENTENCE_START.sub(" ", state.question.text)) if name not in found]
-    return f"answers before {missing[0]} was looked up" if missing else ""
+    ]
+    asked = phrases(_SENTENCE_START.sub(" ", state.question.text))
+    missing = [phrase for phrase in asked if not any(words.issuperset(phrase) for words in seen)]
+    return f"answers before {missing[0][0]} was looked up" if len(missing) > (len(asked) > 2) else ""
 
 
 def _results(state: Trajectory) -> Iterator[Observation]:
@@ -170,12 +202,3 @@ def _results(state: Trajectory) -> Iterator[Observation]:
     for step in state.steps:
         if step.observation is not None and not step.observation.refused:
             yield step.observation
-
-
-def _names(text: str) -> list[str]:
-    """The capitalised words that mean something, in order."""
-    return [word for match in _WORD.finditer(text) if match[0][0].isupper() for word in _content(match[0])]
-
-
-def _content(text: str) -> set[str]:
-    return {match[0].lower().removesuffix("'s") for match in _WORD.finditer(text)} - _EMPTY_WORDS
