@@ -1,10 +1,15 @@
-"""Judges that do not solve the question themselves: rules, a worked solution, a language model, a coin; and how far two agree."""
+"""Judges that do not solve the question themselves: rules, what a question was meant to be solved by, a language model, a coin; and how far
+two agree."""
 
+import json
+import os
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from swirl.decompose import state_before
 from swirl.errors import ConfigError
@@ -23,7 +28,19 @@ from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.world import World
 from swirl.tools import Toolbox
 from swirl.tools.search import Search
-from swirl.types import Action, Answer, Observation, Question, Rules, Step, ToolCall, Trajectory, Verdict, VerdictStatus
+from swirl.types import (
+    Action,
+    Answer,
+    Malformed,
+    Observation,
+    Question,
+    Rules,
+    Step,
+    ToolCall,
+    Trajectory,
+    Verdict,
+    VerdictStatus,
+)
 
 EGGS = Question(
     id="q",
@@ -256,6 +273,29 @@ def test_every_step_of_a_demonstration_in_the_world_keeps_the_rules() -> None:
             assert not judge_step(state_before(played, 1), played.steps[-1]).good
 
 
+PUBLIX = Question(
+    id="q",
+    task="musique",
+    text="How many Publix stores are in the state east of the state where Hello Love's performer died?",
+    answers=("35", "thirty-five"),
+    meta={
+        "gold": ["p1", "p2", "p3", "p4"],
+        "decomposition": [
+            {"question": "Hello Love >> performer", "answer": "Hank Snow", "passage": "p1"},
+            {"question": "What state did #1 live when he died?", "answer": "Tennessee", "passage": "p2"},
+            {"question": "Which state borders #2 to the east?", "answer": "North Carolina", "passage": "p3"},
+            {"question": "how many publix stores are in #3", "answer": "35", "passage": "p4"},
+        ],
+    },
+)
+QUERIES = (
+    "Hello Love performer",
+    "where did Hank Snow die",
+    "state east of tennessee",
+    "publix stores in North Carolina",
+)
+
+
 RESULTS = ("36", "-5", "33.33333333", "1" * 300, "Ada Quill: Born in 1899, 3/4 of ５ twenty-five.")
 WORDS = st.text() | st.text("0123456789.,+-−*/%()$eE５½²<>=:'  abcLogsqrtmaxYesHarbour\n", max_size=60)
 TOKENS = st.sampled_from(["3", "12", ".5", "1,200", "1e5", "36", "max(", "sqrt(", "log(", "(", ")", ",", *"+-*/%$^"])
@@ -274,6 +314,7 @@ def test_no_action_whatever_makes_a_judge_raise(text: str, action: Action, resul
     judges: list[tuple[Judge, Question]] = [
         (Rule(), Question(id="q", task="t", text=text)),
         (Reference(), EGGS),
+        (Reference(), PUBLIX),
         (Solver(), next(Arithmetic().questions("train", 1))),
         (Solver(), next(World().questions("train", 1))),
     ]
@@ -313,7 +354,90 @@ def test_a_call_is_good_within_the_decimals_that_the_worked_solution_shows() -> 
     assert [verdict.good for verdict in Reference().judge(samples)] == list(calls.values())
 
 
-def test_without_a_worked_solution_the_reference_says_so() -> None:
+def looked_up(*places: int, ids: bool = True) -> Trajectory:
+    """A state in which the passages of these sub-questions were shown, by asking for them; without ids only their answers are there."""
+    steps = []
+    for place in places:
+        hop, call = PUBLIX.meta["decomposition"][place], ToolCall("search", QUERIES[place])
+        shown = Observation(f"The answer: {hop['answer']}.", passages=(hop["passage"],) if ids else ())
+        steps.append(Step(text="", action=call, observation=shown))
+    return Trajectory(id="q/0", question=PUBLIX, rules=Rules(tools=("search",)), steps=tuple(steps))
+
+
+def decomposed(state: Trajectory, action: Action) -> bool:
+    [verdict] = Reference().judge([StepSample(state, Step(text="", action=action))])
+    return verdict.good
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_a_search_asks_a_sub_question_whose_inputs_are_known_by_then(ids: bool) -> None:
+    for seen in range(4):
+        state = looked_up(*range(seen), ids=ids)
+        asks = [decomposed(state, ToolCall("search", query)) for query in QUERIES]
+        assert asks == [place == seen for place in range(4)]
+    assert not any(decomposed(looked_up(0, 1, 2, 3), ToolCall("search", f"{query} again")) for query in QUERIES)
+
+
+def test_a_search_names_what_the_sub_question_is_about_and_is_no_repeat() -> None:
+    assert decomposed(looked_up(), ToolCall("search", PUBLIX.text)), "the whole question, first"
+    for query in ("Publix stores", "performer", "love", "Hank Snow", ""):
+        assert decomposed(looked_up(), ToolCall("search", query)) is (query == "love"), query
+    for query in ("North Carolina weather", "Publix stores", "Carolina publix"):
+        assert decomposed(looked_up(0, 1, 2), ToolCall("search", query)) is (query == "Carolina publix"), query
+    missed = Step(
+        text="", action=ToolCall("search", "hello, LOVE performer"), observation=Observation("?", passages=("p9",))
+    )
+    state = Trajectory(id="q/0", question=PUBLIX, rules=Rules(tools=("search",)), steps=(missed,))
+    assert not decomposed(state, ToolCall("search", QUERIES[0]))
+    assert decomposed(state, ToolCall("search", "Hello Love singer"))
+    assert not decomposed(state, ToolCall("calculator", "30 + 5"))
+
+
+def test_an_answer_is_good_when_it_is_accepted_and_all_sub_questions_were_looked_up() -> None:
+    for answer, good in {"35": True, "Thirty-Five": True, "36": False, "North Carolina": False}.items():
+        assert decomposed(looked_up(0, 1, 2, 3), Answer(answer)) is good
+        assert decomposed(looked_up(3, 2, 1, 0, ids=False), Answer(answer)) is good
+        assert not decomposed(looked_up(0, 1, 3), Answer(answer))
+    assert not decomposed(looked_up(0, 1, 2, 3), Malformed("no tag"))
+
+
+@pytest.mark.skipif("SWIRL_DATA" not in os.environ, reason="SWIRL_DATA names no folder with real questions")
+def test_the_decompositions_of_real_questions_are_good_at_their_time() -> None:
+    """MuSiQue's training questions: the sub-questions in order, then the answer; and never before the first passage was shown."""
+    path = Path(os.environ["SWIRL_DATA"], "musique", "train_ctx_100.jsonl")
+    early: list[bool] = []
+    timely: list[bool] = []
+    for row in map(json.loads, path.read_text("utf-8").splitlines()):
+        hops = [
+            {
+                "question": hop["question"],
+                "answer": hop["answer"],
+                "passage": row["paragraph_ids"][hop["paragraph_support_idx"]],
+            }
+            for hop in row["meta"]["question_decomposition"]
+        ]
+        answers, told = tuple(row["answer"]), {"decomposition": hops}
+        state = Trajectory(
+            id="q/0",
+            question=Question(id="q", task="musique", text=row["question"], answers=answers, meta=told),
+            rules=Rules(),
+        )
+        for hop in hops:
+            query = hop["question"]
+            for place, earlier in enumerate(hops, start=1):
+                query = query.replace(f"#{place}", earlier["answer"])
+            early.append(decomposed(state, Answer(answers[0])))
+            timely.append(decomposed(state, ToolCall("search", query)))
+            shown = Observation(hop["answer"], passages=(hop["passage"],))
+            step = Step(text="", action=ToolCall("search", query), observation=shown)
+            state = structs.replace(state, steps=(*state.steps, step))
+        timely.append(decomposed(state, Answer(answers[0])))
+    assert len(timely) > 300
+    assert sum(timely) / len(timely) > 0.97
+    assert not any(early)
+
+
+def test_without_a_worked_solution_or_a_decomposition_the_reference_says_so() -> None:
     bare = Question(id="q8", task="jsonl", text="?")
     with pytest.raises(ConfigError, match="'q8' of jsonl has none"):
         Reference().judge([sample("<answer>1</answer>", question=bare)])

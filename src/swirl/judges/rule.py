@@ -43,9 +43,7 @@ _TAKEN_AWAY = re.compile(rf"[\w.)%] ?(?:[-−–÷]|/+) ?\$?({DIGITS})")
 _DATE = re.compile(r"\b(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})\b")
 _PART = re.compile(r"[,;\n&/]|\b(?:and|or)\b", re.IGNORECASE)
 _SENTENCE_START = re.compile(r"(?:\A|[.!?])\W*\w+(?= [a-z])")
-_MONTHS = dict(
-    enumerate("january february march april may june july august september october november december".split(), start=1)
-)
+_MONTHS = "january february march april may june july august september october november december"
 
 
 class Rule:
@@ -145,7 +143,7 @@ def _fault_in_answer(state: Trajectory, answer: str) -> str:
 
 def _months(text: str) -> set[Fraction]:
     """The numbers of the months that a text names."""
-    return {Fraction(number) for number, month in _MONTHS.items() if month in content(text)}
+    return {Fraction(number) for number, month in enumerate(_MONTHS.split(), start=1) if month in content(text)}
 
 
 def _fault_in_words(answer: str, results: Sequence[str], question: str) -> str:
