@@ -27,7 +27,7 @@ from swirl.stages.check import check
 from swirl.stages.evaluate import _parts, _trained_on
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
-from swirl.stages.judge import compare, judge, measured
+from swirl.stages.judge import compare, judge, measured, print_agreement
 from swirl.stages.start import initial_policy, rules_of, training_questions
 from swirl.stages.train import train
 from swirl.stages.warm_start import demonstrate
@@ -84,10 +84,65 @@ def test_judging_again_changes_nothing_and_a_cut_file_is_completed(run: Run) -> 
 
 
 def test_two_judges_are_compared_on_the_same_steps(run: Run) -> None:
-    found = compare(run, "rule", "solver")
+    found = compare(run, "rule", "solver").whole
     assert (found.missing, found.n) == (0, len(list(read(run.path / "verdicts.jsonl", JudgedStep))))
     assert (run.path / "verdicts-rule.jsonl").exists()
     assert found.truth == pytest.approx((found.n - 2) / found.n)
+
+
+def test_agreement_is_told_for_each_kind_of_action(run: Run) -> None:
+    found = compare(run, "rule", "solver")
+    assert list(found.by_kind) == ["calculations", "answers"]
+    assert sum(figures.n for figures in found.by_kind.values()) == found.whole.n
+    assert (found.by_kind["answers"].n, found.by_kind["answers"].truth) == (4, 0.5)
+    assert not found.left_out
+    low, high = found.whole.accuracy_ci95
+    assert low < found.whole.accuracy <= high
+
+
+def mixed(path: Path) -> Run:
+    """A run over word problems, judged by rule, and over a file of questions, whose solutions no judge knows."""
+    file = path / "mine.jsonl"
+    file.write_text('{"id": "1", "question": "What is 2 + 3?", "answer": "5"}\n')
+    config = replace(
+        CONFIG,
+        generate=replace(CONFIG.generate, tasks=("arithmetic", f"jsonl:{file}"), questions=1),
+        judge=JudgeConfig(name="rule"),
+    )
+    made, task = Run.create(path / "run", config), Arithmetic()
+    [known], [unknown] = (training_questions(made, each, 1) for each in (task, Jsonl(str(file))))
+    with Appender(made.trajectories, Trajectory) as out:
+        out.append([play(known, task.demonstration(known))])
+        out.append([play(unknown, ["<math_exp>2 + 3</math_exp>", "<answer>5</answer>"])])
+    return made
+
+
+def test_a_comparison_leaves_out_what_a_judge_does_not_know_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = mixed(tmp_path)
+    found = compare(both, "rule", "solver")
+    assert found.left_out == {"jsonl": 2}
+    assert found.whole.n == len(next(iter(read(both.trajectories, Trajectory))).steps)
+    assert found.whole.missing == 0
+    print_agreement(both, ("rule", "solver"))
+    said = capsys.readouterr().out
+    assert "Left out: 2 steps of jsonl, whose questions rule or solver does not know." in said
+    for heading in ("n", "missing", "accuracy [95 %]", "precision", "recall", "kappa", "calculations", "answers"):
+        assert heading in said
+    assert "…" not in said, "it fits a terminal of 80 columns"
+
+
+def test_a_comparison_with_a_judge_that_knows_nothing_of_it_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the judge `reference` needs worked solutions"):
+        compare(mixed(tmp_path), "rule", "reference")
+
+
+def test_the_runs_own_judge_refuses_nothing_quietly(tmp_path: Path) -> None:
+    both = mixed(tmp_path)
+    both.config = replace(both.config, judge=JudgeConfig(name="solver"))
+    with pytest.raises(ConfigError, match="of 'jsonl'"):
+        compare(both, "rule", "solver")
 
 
 def test_flags_beside_a_comparison_count(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +179,7 @@ def test_a_judge_is_measured_against_one_that_knows_the_solutions(run: Run) -> N
     found = measured(run)
     assert found is not None
     assert (found["judge"], found["against"]) == ("rule", "solver")
-    assert found["accuracy"] == compare(run, "rule", "solver").accuracy
+    assert found["accuracy"] == compare(run, "rule", "solver").whole.accuracy
     run.config = CONFIG
     assert measured(run) is None, "the solver is not measured against itself"
 

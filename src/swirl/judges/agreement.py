@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from swirl.types import Verdict
+from swirl.statistics import wilson
+from swirl.types import Answer, Malformed, Step, ToolCall, Verdict
 
 
 class Agreement(Struct, frozen=True, kw_only=True):
@@ -16,6 +17,8 @@ class Agreement(Struct, frozen=True, kw_only=True):
     """Steps that at least one did not."""
     accuracy: float
     """Share of equal verdicts."""
+    accuracy_ci95: tuple[float, float]
+    """Wilson's interval for it, as if steps were independent, which those of one trajectory are not."""
     precision: float
     """Of what the judge calls good, the share that is."""
     recall: float
@@ -43,18 +46,39 @@ def agreement(judged: Sequence[Verdict], truth: Sequence[Verdict]) -> Agreement:
     ]
     n, both = len(pairs), sum(mine and theirs for mine, theirs in pairs)
     mine, theirs = sum(mine for mine, _ in pairs), sum(theirs for _, theirs in pairs)
-    accuracy = _share(sum(mine == theirs for mine, theirs in pairs), n)
+    equal = wilson(sum(mine == theirs for mine, theirs in pairs), n)
+    accuracy = equal.mean
     chance = _share(mine * theirs + (n - mine) * (n - theirs), n * n)
     return Agreement(
         n=n,
         missing=len(judged) - n,
         accuracy=accuracy,
+        accuracy_ci95=(equal.low, equal.high),
         precision=_share(both, mine),
         recall=_share(both, theirs),
         kappa=(accuracy - chance) / (1 - chance) if chance < 1 and n else 0.0,
         good=_share(mine, n),
         truth=_share(theirs, n),
     )
+
+
+KINDS = ("searches", "calculations", "answers", "malformed")
+"""Kinds of actions, in the order in which they are told."""
+
+
+def kind_of(step: Step) -> str:
+    """What kind of action a step takes; the calls of any other tool go by its name.
+
+    >>> kind_of(Step(text="", action=ToolCall("search", "Ada Quill")))
+    'searches'
+    """
+    match step.action:
+        case Answer():
+            return "answers"
+        case Malformed():
+            return "malformed"
+        case ToolCall(tool):
+            return {"search": "searches", "calculator": "calculations"}.get(tool, tool)
 
 
 def _share(part: int, whole: int) -> float:

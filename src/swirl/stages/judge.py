@@ -1,9 +1,14 @@
-"""Judging: a verdict on every step of every trajectory."""
+"""Judging: a verdict on every step of every trajectory, and how far two judges agree.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+A comparison goes over the steps that both can judge: a judge may know the questions of some tasks alone.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -11,14 +16,14 @@ from swirl.catalog import open_judge
 from swirl.decompose import state_before
 from swirl.errors import ConfigError
 from swirl.judges import Judge, StepSample
-from swirl.judges.agreement import Agreement, agreement
+from swirl.judges.agreement import KINDS, Agreement, agreement, kind_of
 from swirl.records import Appender
 from swirl.run import Run
 from swirl.stages.chunks import Item, Plan, finished, resume
 from swirl.stages.generate import generated
 from swirl.stages.start import initial_policy
 from swirl.terminal import progress, say
-from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory, Verdict
+from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory, Verdict, VerdictStatus
 
 KNOWING = ("solver", "reference")
 """Judges that know the solutions of some tasks."""
@@ -31,22 +36,25 @@ def judge(run: Run, names: Sequence[str] = ()) -> None:
     """Write a verdict on every step of every trajectory, by the run's judge or by the judges named."""
     trajectories = generated(run)
     for name in names or [run.config.judge.name]:
-        with Appender(run.verdicts(name), JudgedStep) as out:
-            _judge_all(run, name, trajectories, out)
+        _judge_all(run, name, trajectories)
 
 
-def _judge_all(run: Run, name: str, trajectories: Sequence[Trajectory], out: "Appender[JudgedStep]") -> None:
-    chunks = [trajectories[i : i + CHUNK] for i in range(0, len(trajectories), CHUNK)]
-    start = resume(out, _plan(run, name, chunks))
-    if start == len(chunks):
-        say(f"judge ({name}): all {len(out)} verdicts are there already")
-        return
-    judging = open_judge(name, run.config.judge, initial_policy(run), run.config.seed)
-    with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
-        for number, chunk in enumerate(chunks[start:], start=start):
-            out.append(judge_steps(judging, chunk))
-            run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
-            advance(len(chunk))
+def _judge_all(
+    run: Run, name: str, trajectories: Sequence[Trajectory], wrapped: "Callable[[Judge], Judge] | None" = None
+) -> None:
+    with Appender(run.verdicts(name), JudgedStep) as out:
+        chunks = [trajectories[i : i + CHUNK] for i in range(0, len(trajectories), CHUNK)]
+        start = resume(out, _plan(run, name, chunks))
+        if start == len(chunks):
+            say(f"judge ({name}): all {len(out)} verdicts are there already")
+            return
+        judging = open_judge(name, run.config.judge, initial_policy(run), run.config.seed)
+        judging = wrapped(judging) if wrapped else judging
+        with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
+            for number, chunk in enumerate(chunks[start:], start=start):
+                out.append(judge_steps(judging, chunk))
+                run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
+                advance(len(chunk))
 
 
 def _plan(run: Run, name: str, chunks: Sequence[Sequence[Trajectory]]) -> Plan[JudgedStep]:
@@ -113,11 +121,83 @@ def measured(run: Run) -> dict[str, Any] | None:
     return None
 
 
-def compare(run: Run, first: str, second: str) -> Agreement:
-    """How far two judges agree on this run's steps, the second taken as the truth."""
-    judge(run, [first, second])
+class _WhereItKnows:
+    """A judge that refuses the questions it cannot judge, one by one, where the judge itself would raise."""
+
+    def __init__(self, judging: Judge) -> None:
+        self.name = judging.name
+        self._judging = judging
+        self._objections: dict[tuple[str, str], str] = {}
+
+    def judge(self, samples: Sequence[StepSample]) -> list[Verdict]:
+        known = iter(self._judging.judge([sample for sample in samples if not self._objection(sample.state.question)]))
+        return [
+            Verdict(None, objecting, VerdictStatus.REFUSED)
+            if (objecting := self._objection(sample.state.question))
+            else next(known)
+            for sample in samples
+        ]
+
+    def _objection(self, question: Question) -> str:
+        if self._judging.name not in KNOWING:
+            return ""
+        key = (question.task, question.id)
+        if key not in self._objections:
+            self._objections[key] = objection(self._judging, question)
+        return self._objections[key]
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """How far two judges agree on a run's steps."""
+
+    whole: Agreement
+    by_kind: Mapping[str, Agreement]
+    """Kind of action (searches, calculations, answers, malformed) -> agreement on its steps, where there are any."""
+    left_out: Mapping[str, int]
+    """Task -> steps on questions that one of the judges does not know."""
+
+
+def compare(run: Run, first: str, second: str) -> Comparison:
+    """How far two judges agree on this run's steps, the second taken as the truth; raises `ConfigError` where one of them knows none of the
+    questions."""
     trajectories = generated(run)
-    return agreement(*(_in_order(verdicts_of(run, name, trajectories)) for name in (first, second)))
+    for name in (first, second):
+        _judge_all(run, name, trajectories, None if name == run.config.judge.name else _WhereItKnows)
+    judged, truth = (verdicts_of(run, name, trajectories) for name in (first, second))
+    steps = [
+        _JudgedTwice(trajectory.question.task, kind_of(step), mine, theirs)
+        for trajectory in trajectories
+        for step, mine, theirs in zip(trajectory.steps, judged[trajectory.id], truth[trajectory.id], strict=True)
+    ]
+    known = [step for step in steps if not step.refusal]
+    if steps and not known:
+        raise ConfigError(steps[0].refusal)
+    kinds = dict.fromkeys([*KINDS, *sorted({step.kind for step in known})])
+    of_kind = {kind: [step for step in known if step.kind == kind] for kind in kinds}
+    return Comparison(
+        whole=_agreement(known),
+        by_kind={kind: _agreement(own) for kind, own in of_kind.items() if own},
+        left_out=dict(Counter(step.task for step in steps if step.refusal)),
+    )
+
+
+class _JudgedTwice(NamedTuple):
+    """A step with the verdicts of two judges."""
+
+    task: str
+    kind: str
+    mine: Verdict
+    theirs: Verdict
+
+    @property
+    def refusal(self) -> str:
+        """Why one of them does not know the question; empty where both do."""
+        refused = [verdict.reason for verdict in (self.mine, self.theirs) if verdict.status is VerdictStatus.REFUSED]
+        return next(iter(refused), "")
+
+
+def _agreement(steps: Sequence[_JudgedTwice]) -> Agreement:
+    return agreement([step.mine for step in steps], [step.theirs for step in steps])
 
 
 def _in_order(verdicts: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
@@ -131,10 +211,27 @@ def print_agreement(run: Run, names: Sequence[str]) -> None:
     first, second = names
     found = compare(run, first, second)
     table = Table(
-        title=f"{first} against {second}, {found.n} steps, {found.missing} without a verdict", title_justify="left"
+        title=f"{first} against {second}, which is taken as the truth",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
     )
-    for heading in ("agree", "precision", "recall", "kappa", f"{first}: good", f"{second}: good"):
-        table.add_column(heading)
-    figures = (found.accuracy, found.precision, found.recall, found.kappa, found.good, found.truth)
-    table.add_row(*(f"{figure:.3f}" for figure in figures))
-    Console(highlight=False).print(table)
+    for heading in ("", "n", "missing", "accuracy [95 %]", "precision", "recall", "kappa", "good"):
+        table.add_column(heading, no_wrap=True)
+    for kind, figures in {"all": found.whole, **found.by_kind}.items():
+        table.add_row(kind, str(figures.n), str(figures.missing), *_told(figures))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"good: the share that {first} calls good / that {second} does")
+    for task, count in found.left_out.items():
+        console.print(f"Left out: {count} steps of {task}, whose questions {first} or {second} does not know.")
+
+
+def _told(figures: Agreement) -> list[str]:
+    low, high = figures.accuracy_ci95
+    return [
+        f"{figures.accuracy:.2f} [{low:.2f}, {high:.2f}]",
+        *(f"{figure:.2f}" for figure in (figures.precision, figures.recall, figures.kappa)),
+        f"{figures.good:.2f}/{figures.truth:.2f}",
+    ]
