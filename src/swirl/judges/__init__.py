@@ -20,8 +20,8 @@ class JudgeConfig:
     """Who says whether a step is reasonable."""
 
     name: JudgeName = "rule"
-    """rule (label-free), solver (the generated tasks only), reference (GSM8K's worked solutions), model (a language model) or random (a
-    coin, the control)."""
+    """rule (label-free), solver (the generated tasks only), reference (GSM8K's worked solutions, MuSiQue's decompositions), model (a
+    language model) or random (a coin, the control)."""
     reward: JudgeName | Literal["same"] = "same"
     """Judge of the fresh actions in training; same: `name`, as in the paper."""
     model: str = ""
