@@ -12,7 +12,7 @@ from swirl.rows import Row, by_id, read_rows
 ROWS = [{"id": "a", "text": "Österreich"}, {"id": "b", "text": "x", "more": [1, {"y": None}]}]
 LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS).encode()
 DOCUMENT = json.dumps(ROWS).encode()
-TABLE = json.dumps({"version": "1.0", "data": ROWS}).encode()
+TABLE = json.dumps({"version": "1.0", "data": ROWS, "split": "dev"}).encode()
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ TABLE = json.dumps({"version": "1.0", "data": ROWS}).encode()
         ("r.json", DOCUMENT),
         ("r.json.gz", DOCUMENT),
         ("r.json", TABLE),
+        ("r.json", LINES),
         ("r", LINES),
     ],
 )
@@ -48,6 +49,10 @@ def test_parquet_gives_rows_too(tmp_path: Path) -> None:
         ("r.json", b"[]", "expected at least one JSON object, found an empty file"),
         ("r.jsonl", LINES[:-3], r"r.jsonl:2: expected one JSON object, .* is the line cut off\?"),
         ("r.json", DOCUMENT[:-3], "r.json: expected JSON, .* is the file cut off"),
+        ("r.json", TABLE[:-3], "r.json: expected JSON, .* is the file cut off"),
+        ("r.json", DOCUMENT + b"]", "r.json: expected JSON, found b']' .more after the end"),
+        ("r.json", b"5", "r.json: expected a JSON list of objects, or one under `data`, found 5"),
+        ("r.json", b'{"data": 5}', "r.json: expected a JSON list of objects, or one under `data`, found {'data': 5}"),
         ("r.json", b'{"rows": []}', "r.json: expected a JSON list of objects, or one under `data`, found {'rows'"),
         ("r.json", b'[{"id": 1}, 2]', "r.json, row 2: expected one JSON object, found 2"),
         ("r.jsonl.gz", gzip.compress(LINES)[:-12], "expected a whole file packed by gzip, found .*; copy it again"),
@@ -71,10 +76,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:
     """What is wrong further down does not matter yet."""
     (tmp_path / "r.jsonl").write_bytes(LINES + b"\n{broken")
-    rows = read_rows(tmp_path / "r.jsonl")
-    assert [next(rows).fields["id"] for _ in range(2)] == ["a", "b"]
-    with pytest.raises(RecordError, match=r"r\.jsonl:3"):
-        next(rows)
+    (tmp_path / "r.json").write_bytes(DOCUMENT[:-1] + b", {broken")
+    for name, place in (("r.jsonl", r"r\.jsonl:3"), ("r.json", r"r\.json: .* is the file cut off")):
+        rows = read_rows(tmp_path / name)
+        assert [next(rows).fields["id"] for _ in range(2)] == ["a", "b"]
+        with pytest.raises(RecordError, match=place):
+            next(rows)
 
 
 def test_ids_differ() -> None:

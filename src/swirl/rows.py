@@ -10,6 +10,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from swirl.documents import Document
 from swirl.errors import ConfigError, MissingExtra, RecordError
 
 
@@ -65,8 +66,9 @@ def by_id(rows: Iterable[Row], default: Callable[[int], str] | None = None) -> I
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, one at a time: JSON lines (`.jsonl`), a JSON list, or a table whose `data` is one (`.json`), or Parquet
-    (`.parquet`); JSON may be packed by gzip (`.gz`). Raises `RecordError` for what is not that, and for a file without rows."""
+    """The rows of a file, one at a time: JSON lines (`.jsonl`); a JSON list, a table whose `data` is one, or objects one after the other
+    (`.json`); Parquet (`.parquet`). JSON may be packed by gzip (`.gz`). Raises `RecordError` for what is not that, and for a file without
+    rows."""
     try:
         rows = _READERS.get(path.name.removesuffix(".gz").rpartition(".")[2], _lines)(path)
         first = next(rows, None)
@@ -94,15 +96,53 @@ def _lines(path: Path) -> Iterator[Row]:
 
 def _document(path: Path) -> Iterator[Row]:
     with _opened(path) as file:
-        text = file.read().removeprefix(BOM_UTF8)
-    if not text.strip():
-        return
-    value = _parsed(str(path), text, "JSON", "file")
-    values = value.get("data") if isinstance(value, dict) else value
-    if not isinstance(values, list):
-        raise RecordError(f"{path}: expected a JSON list of objects, or one under `data`, found {_shown(value)}")
-    for number, row in enumerate(values, start=1):
-        yield Row(f"{path}, row {number}", _checked(f"{path}, row {number}", row))
+        values = _values(Document(str(path), file))
+        for number, value in enumerate(values, start=1):
+            yield Row(f"{path}, row {number}", _checked(f"{path}, row {number}", value))
+
+
+def _values(text: Document) -> Iterator[Any]:
+    if text.skip("["):
+        yield from _items(text)
+        text.end()
+    elif text.skip("{"):
+        yield from _table(text)
+    elif text.peek():
+        raise _no_list(text, text.value())
+
+
+def _items(text: Document) -> Iterator[Any]:
+    """What a list holds, its bracket open."""
+    while not text.skip("]"):
+        yield text.value()
+        if text.peek() != "]":
+            text.expect(",")
+
+
+def _table(text: Document) -> Iterator[Any]:
+    """The list under `data` in a table, its bracket open. Without one the table is a row, if others follow: JSON lines by another name."""
+    fields, found = {}, False
+    while not text.skip("}"):
+        name = text.value()
+        text.expect(":")
+        if name == "data" and text.skip("["):
+            found = True
+            yield from _items(text)
+        else:
+            fields[name] = text.value()
+        if text.peek() != "}":
+            text.expect(",")
+    if not found:
+        if not text.peek():
+            raise _no_list(text, fields)
+        yield fields
+        while text.peek():
+            yield text.value()
+    text.end()
+
+
+def _no_list(text: Document, found: object) -> RecordError:
+    return RecordError(f"{text.place}: expected a JSON list of objects, or one under `data`, found {_shown(found)}")
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -125,19 +165,15 @@ _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {"json": _document, "p
 
 
 def _object(place: str, line: bytes) -> dict[str, Any]:
-    return _checked(place, _parsed(place, line, "one JSON object", "line"))
-
-
-def _parsed(place: str, text: bytes, expected: str, unit: str) -> Any:
     try:
-        return json.loads(text.decode("utf-8"))
+        return _checked(place, json.loads(line.decode("utf-8")))
     except UnicodeDecodeError as error:
         raise RecordError(
             f"{place}: expected UTF-8, found byte {error.object[error.start]:#04x} at {error.start}; save the file as UTF-8"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise RecordError(
-            f"{place}: expected {expected}, found {text[:40]!r} ({error}); is the {unit} cut off?"
+            f"{place}: expected one JSON object, found {line[:40]!r} ({error}); is the line cut off?"
         ) from error
 
 
