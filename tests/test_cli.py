@@ -179,7 +179,8 @@ def test_a_second_run_of_the_same_command_does_nothing_again(finished: Path) -> 
     [
         (
             ["--generate.tasks", "arithmetics"],
-            "unknown task 'arithmetics': expected one of arithmetic, world, gsm8k, jsonl; did you mean 'arithmetic'?",
+            "unknown task 'arithmetics': expected one of arithmetic, world, gsm8k, jsonl, hotpotqa, musique, 2wiki, "
+            "beerqa, cofca, mquake_hard; did you mean 'arithmetic'?",
         ),
         (["--policy.model", "no/such/model"], "no/such/model"),
         (["--generate.tasks", "jsonl:empty.jsonl"], "empty.jsonl"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 from swirl.engine import require_extra
@@ -16,8 +17,15 @@ from swirl.policies import Policy, PolicyConfig
 from swirl.recipe import nearest
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
+from swirl.tasks.beerqa import BEERQA
+from swirl.tasks.cofca import COFCA
 from swirl.tasks.gsm8k import Gsm8k
+from swirl.tasks.hotpotqa import HOTPOTQA
 from swirl.tasks.jsonl import Jsonl
+from swirl.tasks.mquake_hard import MQUAKE_HARD
+from swirl.tasks.multihop import MultiHop
+from swirl.tasks.musique import MUSIQUE
+from swirl.tasks.two_wiki import TWO_WIKI
 from swirl.tasks.world import World
 from swirl.tasks.world_sums import WorldSums
 from swirl.tools import Tool, Toolbox
@@ -33,6 +41,7 @@ TASKS: Mapping[str, Callable[[str], Task]] = {
     "world_sums": lambda location: WorldSums(),
     "gsm8k": Gsm8k,
     "jsonl": Jsonl,
+    **{data.name: partial(MultiHop, data) for data in (HOTPOTQA, MUSIQUE, TWO_WIKI, BEERQA, COFCA, MQUAKE_HARD)},
 }
 """Task name -> constructor, given what stands behind the colon."""
 

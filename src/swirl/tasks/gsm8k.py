@@ -4,17 +4,17 @@ A solution marks its calculations, `<<48/2=24>>`: they give demonstrations in th
 (`swirl.judges.reference`). The cap of 10 calls is the paper's.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from swirl.errors import ConfigError, MissingExtra, RecordError
+from swirl.errors import ConfigError, RecordError
 from swirl.expression import BadExpression, value
 from swirl.protocol import write
 from swirl.rows import Row, by_id, read_rows
 from swirl.tasks import Grade, Split
 from swirl.tasks.answers import grade_text, numeric_equal
+from swirl.tasks.hub import default_location, hub_rows, is_path
 from swirl.tasks.partition import shuffled
 from swirl.types import Answer, Passage, Question, ToolCall
 
@@ -36,7 +36,7 @@ class Gsm8k:
     scoped = False
 
     def __init__(self, location: str = "") -> None:
-        self.location = location or _default_location()
+        self.location = location or default_location("gsm8k", HUB_ID)
 
     def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
         """All questions of a split, shuffled by the seed."""
@@ -49,11 +49,11 @@ class Gsm8k:
             return read_rows(path / f"{split}.jsonl")
         if path.is_file():
             return read_rows(path)
-        if path.suffix == ".jsonl" or path.is_absolute() or self.location.startswith("."):
+        if is_path(self.location):
             raise ConfigError(
                 f"expected GSM8K in a folder with train.jsonl and test.jsonl at {path}, found nothing there"
             )
-        return _hub_rows(self.location, split)
+        return hub_rows(self.location, "main", split, "gsm8k")
 
     def grade(self, question: Question, answer: str) -> Grade:
         if not question.answers:
@@ -66,29 +66,6 @@ class Gsm8k:
 
     def demonstration(self, question: Question) -> list[str] | None:
         return demonstration(question.meta.get("solution", ""), question.answers)
-
-
-def _default_location() -> str:
-    folder = Path(os.environ.get("SWIRL_DATA") or "missing", "gsm8k").expanduser()
-    return str(folder) if folder.is_dir() else HUB_ID
-
-
-def _hub_rows(name: str, split: Split) -> Iterator[Row]:
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtra(
-            f"reading {name} from the Hugging Face hub needs the package datasets: pip install 'swirl-rl[hub]'; "
-            "or name a local folder: gsm8k:FOLDER"
-        ) from error
-    try:
-        rows = datasets.load_dataset(name, "main", split=split)
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
-            f"cannot read {name} from the Hugging Face hub ({reason}); name a local folder instead: gsm8k:FOLDER"
-        ) from error
-    return (Row(f"{name}, {split}, row {place}", dict(row)) for place, row in enumerate(rows))
 
 
 def question(row: Row, name: str) -> Question:
