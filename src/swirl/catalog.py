@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 from swirl.engine import require_extra
-from swirl.errors import ConfigError
+from swirl.errors import ConfigError, ModelError
 from swirl.judges import MODEL_CONTEXT, Judge, JudgeConfig, JudgeName
+from swirl.judges.grader import Grader
 from swirl.judges.model import ModelJudge
 from swirl.judges.random import Random
 from swirl.judges.reference import Reference
@@ -95,6 +96,23 @@ def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) 
 def _model_judge(config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
     own = replace(policy, model=config.model or policy.model, lora_rank=0)
     return ModelJudge(open_policy(own, seed), max_tokens=config.max_tokens, max_context=MODEL_CONTEXT)
+
+
+def open_grader(model: str, policy: PolicyConfig, seed: int) -> Grader:
+    """The model that compares answers with the accepted ones, on the policy's device; raises as `open_model` does."""
+    return Grader(open_policy(replace(policy, model=model, lora_rank=0), seed))
+
+
+def require_model(key: str, model: str) -> None:
+    """Raise `ModelError` where the model that a setting names is neither a folder here nor to be had from the hub, before anything builds
+    on it."""
+    require_extra()
+    from swirl.engine.model import locate
+
+    try:
+        locate(model)
+    except ModelError as error:
+        raise ModelError(f"{key}: {error}") from error
 
 
 def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":

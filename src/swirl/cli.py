@@ -16,11 +16,13 @@ import tyro
 from rich.console import Console
 
 from swirl import processes, stages
-from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, RecipesCommand, RunCommand
+from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, EvaluateCommand, RecipesCommand, RunCommand
+from swirl.engine import BUNDLED
 from swirl.errors import ConfigError, SwirlError
 from swirl.recipe import RunConfig, load_recipe, nearest
-from swirl.report import read_summary, terminal_table
 from swirl.run import Run
+from swirl.summary import read_summary
+from swirl.tables import terminal_figures, terminal_table
 from swirl.terminal import say
 
 T = TypeVar("T")
@@ -128,10 +130,13 @@ def _demo(name: str, words: Sequence[str]) -> None:
     _show(stages.run_all(command.out, config))
 
 
-def _show(run: Run) -> None:
-    """What a run came to, and where to read on; as much of it as is there."""
+def _show(run: Run, every: bool = False) -> None:
+    """What a run came to, every figure where that is asked for, and where to read on; as much of it as is there."""
     if run.summary.exists():
-        Console(highlight=False).print(terminal_table(read_summary(run.path)))
+        summary, console = read_summary(run.path), Console(highlight=False)
+        if every:
+            console.print(terminal_figures(summary))
+        console.print(terminal_table(summary))
     if run.has("report"):
         say(f"report: {run.path / 'report.html'}")
 
@@ -143,8 +148,40 @@ def _stage(name: str, words: Sequence[str]) -> None:
     config = load_recipe(recipe).config if recipe else Run.open(path).config if first else RunConfig()
     command = _parse(usage, flags, kind(config=config))
     stages.run_stage(stage, path, command.config, redo=command.redo, compare=getattr(command, "compare", ()))
-    if name in ("evaluate", "report"):
+    if name == "report":
         _show(Run.open(path))
+
+
+def _evaluate(name: str, words: Sequence[str]) -> None:
+    """Over a run folder, or, without one, a run folder of its own for the policy that is named."""
+    has_run = bool(words and words[0] and not words[0].startswith("-"))
+    usage = f"{name} RUN" if has_run else name
+    base = Run.open(Path(words[0])).config if has_run else _base(words)
+    command = _parse(usage, words[1:] if has_run else words, EvaluateCommand(config=base))
+    config, out = command.settings, Path(words[0]) if has_run else command.out
+    if has_run and (given := [flag for flag in ("--out", "--recipe") if _flag(words, flag)]):
+        raise ConfigError(
+            f"{given[0]} is for an evaluation without a run folder, found the run folder {out} too; leave one out"
+        )
+    if not has_run:
+        config = replace(config, generate=replace(config.generate, tasks=config.evaluate.tasks))
+    stages.run_stage("evaluate", out, config, redo=command.redo)
+    if not has_run:
+        stages.run_stage("report", out, config)
+    _show(Run.open(out), every=True)
+
+
+def _base(words: Sequence[str]) -> RunConfig:
+    """The settings that an evaluation without a run folder starts from."""
+    model = _flag(words, "--policy") or _flag(words, "--policy.model")
+    if recipe := _flag(words, "--recipe"):
+        return load_recipe(recipe).config
+    if not model and not {"-h", "--help"}.intersection(words):
+        found = f"found {words[0]!r} and no --policy" if words else "found neither"
+        raise ConfigError(
+            f"expected `swirl evaluate RUN`, or `swirl evaluate --tasks TASK,TASK --policy MODEL`, {found}"
+        )
+    return load_recipe("demo").config if model == BUNDLED else RunConfig()
 
 
 def _recipes(name: str, words: Sequence[str]) -> None:
@@ -171,5 +208,6 @@ COMMANDS: Mapping[str, Callable[[str, Sequence[str]], None]] = {
     **dict.fromkeys(KINDS, _stage),
     "demo": _demo,
     "run": _run,
+    "evaluate": _evaluate,
     "recipes": _recipes,
 }

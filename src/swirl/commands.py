@@ -4,7 +4,7 @@ Not here: what a command does (`swirl.cli`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -105,10 +105,40 @@ class TrainCommand(StageCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCommand(StageCommand):
-    """Step-wise inference on held-out questions with the policies before and after training; writes summary.json.
+    """Step-wise inference on held-out questions with the policies before and after training; prints every figure.
+
+    RUN is a run folder; its summary.json is written. Without one, any policy is evaluated, on its own or against another one on the same
+    questions, in a run folder of its own, with a report. Killed or stopped, the same command goes on where it was.
 
     Example: swirl evaluate runs/mine --evaluate.questions 500 --redo
+    Example: swirl evaluate --tasks arithmetic,world --policy bundled --out runs/evaluation
     """
+
+    tasks: str = ""
+    """Tasks to evaluate on, commas between them; empty: evaluate.tasks."""
+    policy: str = ""
+    """The model to evaluate: a folder, a hub id or bundled; empty: policy.model."""
+    against: str = ""
+    """A second model to compare it with, question by question; empty: evaluate.against."""
+    out: Path = Path("runs/evaluation")
+    """The run folder of an evaluation without RUN."""
+    recipe: str = ""
+    """The recipe to take settings from, without RUN; empty: demo for the bundled policy, else the defaults."""
+
+    @property
+    def settings(self) -> RunConfig:
+        """The configuration, the short flags laid over it."""
+        config = self.config
+        evaluating, policy = config.evaluate, config.policy
+        if self.tasks:
+            evaluating = replace(
+                evaluating, tasks=tuple(name.strip() for name in self.tasks.split(",") if name.strip())
+            )
+        if self.against:
+            evaluating = replace(evaluating, against=self.against)
+        if self.policy:
+            policy = replace(policy, model=self.policy)
+        return replace(config, evaluate=evaluating, policy=policy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,27 +1,28 @@
 """Step-wise inference on held-out questions (paper, stage 3): the same loop, protocol, caps and stop rules as in generation.
 
-Sampled at temperature 1 and greedily, because a gain at temperature 1 alone may be mere sharpening. The policies before and after training
-answer the same questions from the same seeds, so their difference is taken question by question.
+Sampled at temperature 1 and greedily, because a gain at temperature 1 alone may be mere sharpening; with tools and, where that is asked
+for, without any. The policies before and after training answer the same questions from the same seeds, so their difference is taken
+question by question. Not here: what the answers come to (`swirl.figures`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from swirl.errors import ConfigError
 from swirl.policies import Policy, Sampling
 from swirl.rollout import ONE_A_NAME, begin, require_distinct, rollout, task_names
 from swirl.seeds import derive
-from swirl.statistics import paired_bootstrap, wilson
-from swirl.tasks import Task
+from swirl.tasks import Grade, Task
 from swirl.tools import Toolbox
-from swirl.types import Malformed, PromptStyle, Question, Rules, Trajectory, Verdict
+from swirl.types import PromptStyle, Question, Rules, Trajectory, Verdict
 
 Mode = Literal["sampled", "greedy"]
 When = Literal["before", "after"]
+"""Which of two policies: before and after training, or the run's own and the one it is compared with (`evaluate.against`)."""
+ToolUse = Literal["with", "without"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,14 @@ class EvaluateConfig:
     """Prompt styles to evaluate with; empty: the one of generate.prompt."""
     draw: int = 0
     """Which draw of held-out questions; another number, other questions."""
+    samples: int = 1
+    """Sampled answers a question, for pass@k; greedy always has one."""
+    tools: tuple[ToolUse, ...] = ("with",)
+    """with (the task's tools), without (the prompt offers none, and the answer has to follow at once) or both, to be compared."""
+    against: str = ""
+    """A second policy to compare with: a folder or a hub id; empty: the run's trained model."""
+    grader: str = ""
+    """A language model that compares each answer with the accepted ones, as in the paper: a folder or a hub id; empty: none."""
     max_calls: int = 0
     """Most tool calls a question; 0: the task's own cap."""
     max_tokens: int = 256
@@ -50,10 +59,10 @@ class EvaluateConfig:
     """Trajectories under way at once."""
 
     def __post_init__(self) -> None:
-        for name in ("questions", "max_tokens", "max_context", "chunk", "slots"):
+        for name in ("questions", "samples", "max_tokens", "max_context", "chunk", "slots"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"evaluate.{name} must be at least 1, found {getattr(self, name)}")
-        for name in ("tasks", "modes"):
+        for name in ("tasks", "modes", "tools"):
             if not getattr(self, name):
                 raise ConfigError(f"evaluate.{name} is empty: name at least one")
         if min(self.draw, self.max_calls) < 0:
@@ -63,12 +72,22 @@ class EvaluateConfig:
         require_distinct("evaluate.tasks", task_names(self.tasks), ONE_A_NAME)
         require_distinct("evaluate.modes", self.modes)
         require_distinct("evaluate.prompts", self.prompts)
+        require_distinct("evaluate.tools", self.tools)
+        if self.samples > 1 and "sampled" not in self.modes:
+            raise ConfigError(
+                f"evaluate.samples = {self.samples} needs the mode sampled, because greedy answers are all equal; "
+                'add "sampled" to evaluate.modes'
+            )
         _ = self.sampling("greedy")
 
     def sampling(self, mode: Mode) -> Sampling:
         """How a mode samples."""
         temperature = 1.0 if mode == "sampled" else 0.0
         return Sampling(temperature=temperature, max_tokens=self.max_tokens, max_context=self.max_context)
+
+    def samples_in(self, mode: Mode) -> int:
+        """Answers a question in a mode."""
+        return self.samples if mode == "sampled" else 1
 
 
 class EvaluatedTrajectory(
@@ -77,7 +96,7 @@ class EvaluatedTrajectory(
     forbid_unknown_fields=True,
     kw_only=True,
     omit_defaults=True,
-    tag="swirl.evaluation/1",
+    tag="swirl.evaluation/2",
     tag_field="schema",
 ):
     """A held-out question as a policy answered it, graded."""
@@ -86,11 +105,20 @@ class EvaluatedTrajectory(
     task: str
     mode: Mode
     prompt: PromptStyle
+    tools: bool = True
+    """Whether tools were on offer."""
     trajectory: Trajectory
-    correct: bool
-    f1: float
+    """Its `sample` says which of the question's answers this is."""
+    grade: Grade
+    judged: bool | None = None
+    """Whether a model finds the answer right; None where none was asked, or what it said cannot be read."""
     verdicts: tuple[Verdict, ...] = ()
     """The training judge's, one a step; empty where it did not judge."""
+
+    @property
+    def correct(self) -> bool:
+        """What accuracy counts."""
+        return self.grade.correct
 
 
 def answer_all(
@@ -101,82 +129,32 @@ def answer_all(
     sampling: Sampling,
     *,
     seed: int,
+    samples: int = 1,
     slots: int = 512,
     on_ended: Callable[[int], None] = lambda count: None,
 ) -> list[Trajectory]:
-    """One finished trajectory a question. The seed of each step depends on the run's seed, the question and the step, not on the policy."""
+    """So many finished trajectories a question, one after another. The seed of each step depends on the run's seed, the question, the
+    sample and the step, not on the policy."""
     own = derive(seed, "evaluate")
-    states = [begin(question, rules, seed=own, policy=policy.name) for question in questions]
+    states = [
+        begin(question, rules, sample=sample, seed=own, policy=policy.name)
+        for question in questions
+        for sample in range(samples)
+    ]
     return rollout(states, policy, toolbox, sampling, slots=slots, on_ended=on_ended)
 
 
-def grade(task: Task, trajectory: Trajectory) -> tuple[bool, float]:
-    """Whether the final answer is right, and its F1; without an answer both are nothing."""
+def without_tools(rules: Rules) -> Rules:
+    """The same rules with no tool on offer, so that a call ends the trajectory.
+
+    >>> without_tools(Rules(tools=("search",), max_calls=5)).max_calls
+    0
+    """
+    return structs.replace(rules, tools=(), max_calls=0)
+
+
+def grade(task: Task, trajectory: Trajectory) -> Grade:
+    """The grade of the final answer; without one, nothing is right."""
     if trajectory.answer is None:
-        return False, 0.0
-    graded = task.grade(trajectory.question, trajectory.answer)
-    return graded.correct, graded.f1
-
-
-def summarise(records: Iterable[EvaluatedTrajectory]) -> dict[str, Any]:
-    """Accuracy before and after with intervals, overall and under `tasks`; greedy beside sampled. Where several prompt styles were
-    evaluated, the figures are the first one's, and every style's are under `prompts`."""
-    everything = list(records)
-    styles = list(dict.fromkeys(record.prompt for record in everything))
-    first = [record for record in everything if record.prompt is styles[0]] if styles else []
-    tasks = dict.fromkeys(record.task for record in first)
-    summary = _stands(first)
-    summary["tasks"] = {task: _stands([record for record in first if record.task == task]) for task in tasks}
-    if len(styles) > 1:
-        summary["prompts"] = {
-            style.value: _stands([record for record in everything if record.prompt is style]) for style in styles
-        }
-    return summary
-
-
-def _stands(records: Sequence[EvaluatedTrajectory]) -> dict[str, Any]:
-    """Sampled figures, and the greedy ones under `greedy`."""
-    summary = _stand([record for record in records if record.mode == "sampled"])
-    greedy = _stand([record for record in records if record.mode == "greedy"])
-    return {**summary, "greedy": greedy} if greedy else summary
-
-
-def _stand(records: Sequence[EvaluatedTrajectory]) -> dict[str, Any]:
-    """Before, after, and the paired gain, as far as they are there."""
-    by_policy: dict[str, dict[str, EvaluatedTrajectory]] = {}
-    for record in records:
-        by_policy.setdefault(record.policy, {})[f"{record.task}/{record.trajectory.id}"] = record
-    stand: dict[str, Any] = {
-        when: _figures(list(by_policy[when].values())) for when in ("before", "after") if when in by_policy
-    }
-    if len(stand) == 2:
-        stand["gain"] = _gain(by_policy["before"], by_policy["after"])
-    return stand
-
-
-def _gain(before: Mapping[str, EvaluatedTrajectory], after: Mapping[str, EvaluatedTrajectory]) -> dict[str, Any]:
-    shared = [name for name in before if name in after]
-    gain = paired_bootstrap(
-        [float(before[n].correct) for n in shared], [float(after[n].correct) for n in shared], seed=0
-    )
-    return {"mean": round(gain.mean, 6), "ci95": [round(gain.low, 6), round(gain.high, 6)]}
-
-
-def _figures(records: Sequence[EvaluatedTrajectory]) -> dict[str, Any]:
-    accuracy = wilson(sum(record.correct for record in records), len(records))
-    scores = [verdict.score for record in records for verdict in record.verdicts if verdict.score is not None]
-    malformed = [float(isinstance(step.action, Malformed)) for record in records for step in record.trajectory.steps]
-    return {
-        "accuracy": round(accuracy.mean, 6),
-        "accuracy_ci95": [round(accuracy.low, 6), round(accuracy.high, 6)],
-        "f1": _mean([record.f1 for record in records]),
-        "process_label": _mean(scores) if scores else None,
-        "steps": _mean([float(len(record.trajectory.steps)) for record in records]),
-        "calls": _mean([float(record.trajectory.num_calls) for record in records]),
-        "malformed_rate": _mean(malformed) if malformed else 0.0,
-        "n": len(records),
-    }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(float(np.mean(values)), 6)
+        return Grade(correct=False)
+    return task.grade(trajectory.question, trajectory.answer)

@@ -70,8 +70,36 @@ def curves(series: Mapping[str, Sequence[float | None]]) -> str:
     return _svg(figure)
 
 
-def bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> str:
-    """Accuracies with intervals: (label, before | after, share, interval); one line a row.
+def growth(panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], axis: str) -> str:
+    """Shares that grow with a count, a panel each: name of a policy -> (count, share). The first is drawn round and broken, the second with
+    diamonds and whole, so that they can be told apart in print. Empty where there is nothing.
+
+    >>> growth({"world": {"before": [(1, 0.2), (2, 0.4)], "after": [(1, 0.3), (2, 0.6)]}}, "after step").startswith("<svg")
+    True
+    """
+    if not panels:
+        return ""
+    rows = (len(panels) + 2) // 3
+    figure = Figure(figsize=(9, 2.4 * rows), layout="constrained")
+    places = figure.subplots(rows, 3, squeeze=False, sharey=True).flatten()
+    for panel, (name, lines) in zip(places, panels.items(), strict=False):
+        for line, colour, style in zip(lines, (BEFORE, AFTER), ("o--", "D-"), strict=False):
+            panel.plot(*zip(*lines[line], strict=True), style, color=colour, linewidth=1.6, markersize=4, label=line)
+        panel.set_title(name)
+        panel.set_xlabel(axis)
+        panel.set_ylim(0, 1)
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        _quiet(panel)
+    places[0].legend(loc="best", frameon=False, labelcolor=INK)
+    for panel in places[len(panels) :]:
+        panel.set_visible(False)
+    return _svg(figure)
+
+
+def bars(
+    rows: Sequence[tuple[str, str, float, tuple[float, float]]], names: Sequence[str] = ("before", "after")
+) -> str:
+    """Accuracies with intervals: (label, before | after, share, interval); one line a row. `names` is what the two are called.
 
     >>> bars([("world, greedy", "before", 0.4, (0.3, 0.5))]).startswith("<svg")
     True
@@ -79,11 +107,12 @@ def bars(rows: Sequence[tuple[str, str, float, tuple[float, float]]]) -> str:
     labels = list(dict.fromkeys(label for label, *_ in rows))
     figure = Figure(figsize=(9, 0.6 + 0.42 * len(labels)), layout="constrained")
     axes = figure.subplots()
+    told = dict(zip(("before", "after"), names, strict=False))
     for label, when, share, (low, high) in rows:
         place = -labels.index(label) + (0.13 if when == "before" else -0.13)
         colour, marker = (BEFORE, "o") if when == "before" else (AFTER, "D")
         axes.plot([low, high], [place, place], color=colour, linewidth=2)
-        axes.plot([share], [place], marker, color=colour, label=when if label == labels[0] else None)
+        axes.plot([share], [place], marker, color=colour, label=told[when] if label == labels[0] else None)
     axes.set_yticks([-i for i in range(len(labels))], labels)
     axes.set_xlim(0, 1)
     axes.set_xlabel("accuracy, 95 % interval (Wilson)")

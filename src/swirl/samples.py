@@ -1,6 +1,6 @@
 """Which trajectories the report shows, chosen by rule: first of each kind, in the order of the files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
@@ -33,26 +33,75 @@ class Shown:
     ending: str
 
 
+@dataclass(frozen=True)
+class Changed:
+    """A question that one policy answered right and the other wrong."""
+
+    question: str
+    gold: str
+    before: str
+    after: str
+
+
+def evaluated_pairs(folder: Path) -> Iterator[list[tuple[EvaluatedTrajectory, EvaluatedTrajectory]]]:
+    """The first answers to the questions that both policies answered, file by file."""
+    for path in sorted(folder.glob("before-*.jsonl")) if folder.is_dir() else ():
+        later = path.with_name(path.name.replace("before-", "after-", 1))
+        if not later.exists():
+            continue
+        answered = {one.trajectory.question.id: one for one in read(later, EvaluatedTrajectory) if _is_first(one)}
+        firsts = (record for record in read(path, EvaluatedTrajectory) if _is_first(record))
+        found = ((record, answered.get(record.trajectory.question.id)) for record in firsts)
+        yield [(before, after) for before, after in found if after is not None]
+
+
+def _is_first(record: EvaluatedTrajectory) -> bool:
+    return record.trajectory.sample == 0
+
+
 def evaluated_samples(folder: Path, each: int = 2) -> list[tuple[str, Shown, Shown]]:
-    """Pairs of before and after on one question, answered greedily: repaired, broken, and wrong both times."""
+    """Pairs of before and after on one question, answered greedily with tools: repaired, broken, and wrong both times."""
     pairs: dict[str, list[tuple[str, Shown, Shown]]] = {
         "wrong before, right after": [],
         "right before, wrong after": [],
         "wrong both times": [],
     }
-    for path in sorted(folder.glob("before-*.jsonl")) if folder.is_dir() else ():
-        later = path.with_name(path.name.replace("before-", "after-", 1))
-        if not later.exists():
-            continue
+    for both in evaluated_pairs(folder):
         taken = dict.fromkeys(pairs, 0)
-        answered = {record.trajectory.question.id: record for record in read(later, EvaluatedTrajectory)}
-        for before in read(path, EvaluatedTrajectory):
-            after = answered.get(before.trajectory.question.id)
-            kind = _kind(before.correct, after.correct) if after else ""
-            if after and kind in taken and taken[kind] < each and before.mode == "greedy":
+        for before, after in both:
+            kind = _kind(before.correct, after.correct)
+            if kind in taken and taken[kind] < each and before.mode == "greedy" and before.tools:
                 taken[kind] += 1
                 pairs[kind].append((kind, _evaluated(before), _evaluated(after)))
     return [pair for kind in pairs.values() for pair in kind]
+
+
+def changed_questions(folder: Path, most: int = 10) -> list[tuple[str, str, int, list[Changed]]]:
+    """Questions gained and lost by file, the first of them: what was answered how, gained or lost, how many there are, and some."""
+    found = []
+    for both in evaluated_pairs(folder):
+        for kind, right in (("gained", True), ("lost", False)):
+            own = [(b, a) for b, a in both if b.correct is not a.correct and a.correct is right]
+            if own:
+                found.append((_way(own[0][0]), kind, len(own), [_changed(*pair) for pair in own[:most]]))
+    return found
+
+
+def _way(record: EvaluatedTrajectory) -> str:
+    """How a record's question was answered."""
+    tools = "with" if record.tools else "without"
+    return f"{record.task}, {record.mode}, {tools} tools, prompt {record.prompt.value}"
+
+
+def _changed(before: EvaluatedTrajectory, after: EvaluatedTrajectory) -> Changed:
+    question = before.trajectory.question
+    return Changed(question.text, " or ".join(question.answers), _answer(before), _answer(after))
+
+
+def _answer(record: EvaluatedTrajectory) -> str:
+    trajectory = record.trajectory
+    ending = trajectory.stop.value.replace("_", " ") if trajectory.stop else "unfinished"
+    return trajectory.answer if trajectory.answer is not None else f"no answer ({ending})"
 
 
 def _kind(before: bool, after: bool) -> str:

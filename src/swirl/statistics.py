@@ -1,5 +1,5 @@
-"""Intervals one can trust: Wilson's for a share, the paired bootstrap for a difference on the same questions, the crossed bootstrap for one
-over several seeds too.
+"""Intervals and tests one can trust: Wilson's for a share, the paired bootstrap for a difference on the same questions, the crossed
+bootstrap for one over several seeds too, McNemar's exact test for two policies, and pass@k without bias.
 """
 
 import math
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import ArrayLike, NDArray
 
 Z = 1.959963984540054
 """Two-sided 95 % of the normal distribution."""
@@ -22,8 +23,9 @@ class Interval(Struct, frozen=True):
     high: float
 
 
-def wilson(successes: int, n: int) -> Interval:
-    """Wilson's 95 % interval for a share; of nothing at all, everything between 0 and 1 is possible.
+def wilson(successes: float, n: int) -> Interval:
+    """Wilson's 95 % interval for a share; of nothing at all, everything between 0 and 1 is possible. A success may count in part, as that
+    of a question with several samples does: the interval is then wide rather than narrow.
 
     >>> interval = wilson(8, 10)
     >>> round(interval.low, 3), round(interval.high, 3)
@@ -78,3 +80,69 @@ def crossed_bootstrap(differences_SQ: Sequence[Sequence[float]], *, seed: int, d
         means.append(((shares_DS @ table_SQ) * shares_DQ).sum(axis=1))
     low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return Interval(float(table_SQ.mean()), float(low), float(high))
+
+
+def resampled_ratios(
+    tops_QF: ArrayLike, bottoms_QF: ArrayLike, *, seed: int, draws: int = 10_000
+) -> NDArray[np.float64]:
+    """Ratios of two sums over Q resampled questions, for F figures at once: one row a draw. A mean is such a ratio, its bottoms all 1; so
+    is a share of steps. NaN where the bottom is 0. Equal seeds and numbers of questions resample alike, so that the difference of two
+    results is paired; the questions are drawn as `paired_bootstrap` draws them.
+
+    >>> ratios_DF = resampled_ratios([[1.0], [1.0]], [[2.0], [2.0]], seed=0, draws=3)
+    >>> ratios_DF.tolist()
+    [[0.5], [0.5], [0.5]]
+    """
+    tops_QF, bottoms_QF = np.asarray(tops_QF, dtype=float), np.asarray(bottoms_QF, dtype=float)
+    if tops_QF.ndim != 2 or not tops_QF.size or tops_QF.shape != bottoms_QF.shape:
+        raise ValueError(
+            f"expected tops and bottoms of the same questions and figures, and some, found {tops_QF.shape} and {bottoms_QF.shape}"
+        )
+    rng, n = np.random.default_rng(seed), len(tops_QF)
+    block, ratios = max(1, _BLOCK // n), []
+    for start in range(0, draws, block):
+        drawn_DQ = rng.integers(0, n, size=(min(block, draws - start), n))
+        rows_D1 = np.arange(len(drawn_DQ))[:, None]
+        times_DQ = np.bincount((rows_D1 * n + drawn_DQ).ravel(), minlength=drawn_DQ.size).reshape(drawn_DQ.shape)
+        sums_DF, weights_DF = times_DQ @ tops_QF, times_DQ @ bottoms_QF
+        ratios.append(np.divide(sums_DF, weights_DF, out=np.full_like(sums_DF, np.nan), where=weights_DF > 0))
+    return np.concatenate(ratios)
+
+
+class McNemar(Struct, frozen=True):
+    """Two policies on the same questions, by the questions on which they differ."""
+
+    b: int
+    """Right by the first, wrong by the second: lost."""
+    c: int
+    """Wrong by the first, right by the second: gained."""
+    p: float
+    """Two-sided probability of a split at least as uneven, were gains and losses equally likely."""
+
+
+def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> McNemar:
+    """McNemar's exact test.
+
+    >>> mcnemar([True, False, False, False, False, False], [True, True, True, True, True, True])
+    McNemar(b=0, c=5, p=0.0625)
+    """
+    if len(before) != len(after):
+        raise ValueError(f"expected as many answers before as after, found {len(before)} and {len(after)}")
+    b = sum(mine and not other for mine, other in zip(before, after, strict=True))
+    c = sum(other and not mine for mine, other in zip(before, after, strict=True))
+    ways, tail = 1, 0
+    for i in range(min(b, c) + 1):
+        tail += ways
+        ways = ways * (b + c - i) // (i + 1)
+    return McNemar(b, c, min(1.0, 2 * tail / 2 ** (b + c)))
+
+
+def pass_at_k(n: int, right: int, k: int) -> float:
+    """Probability that at least one of k samples is right, of n of which some are: the unbiased estimate (Chen et al., 2021).
+
+    >>> pass_at_k(4, 1, 1), pass_at_k(4, 1, 2), pass_at_k(4, 1, 4)
+    (0.25, 0.5, 1.0)
+    """
+    if not 0 <= right <= n or not 1 <= k <= n:
+        raise ValueError(f"expected 1 to {n} of {n} samples, and 0 to {n} right ones, found k = {k} and {right}")
+    return 1.0 - math.comb(n - right, k) / math.comb(n, k)

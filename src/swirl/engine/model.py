@@ -127,7 +127,7 @@ def locate(model: str) -> Path:
     if folder.is_dir():
         return folder
     if not _HUB_ID.fullmatch(model):
-        raise ModelError(f"policy.model must be a model folder or a hub id, but there is no folder {model}")
+        raise ModelError(f"expected a model folder or a hub id, but there is no folder {model}")
     return _snapshot(model)
 
 

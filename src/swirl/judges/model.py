@@ -48,12 +48,8 @@ First explain your judgement in a few sentences. Then write GOOD or BAD as the l
 _MARKS = str.maketrans("", "", "*_`~#>\"'“”‘’()[]{}")
 """Markdown, quotes and brackets, which say nothing of a verdict."""
 _BREAK = re.compile(r"[.!?:;\n—]")
+_OPENING = "(?:(?:so|thus|hence|therefore|overall|finally),? )?"
 _NOUN = "message|query|call|search|calculation|step|answer|verdict|judge?ment"
-_VERDICT = re.compile(
-    r"(?:(?:(?:so|thus|hence|therefore|overall|finally),? )?"
-    rf"(?:it|this|that|(?:the|this|my) (?:(?:last|final) )?(?:{_NOUN})) is )?(good|bad)",
-    re.IGNORECASE,
-)
 
 
 class ModelJudge:
@@ -97,9 +93,19 @@ def read_verdict(completion: Completion) -> Verdict:
     >>> read_verdict(Completion(text="I cannot say whether it is good.")).status
     <VerdictStatus.UNREADABLE: 'unreadable'>
     """
-    text = completion.text.strip()
-    last = _BREAK.split(text.translate(_MARKS).rstrip(" \n.!"))[-1]
-    found = _VERDICT.fullmatch(" ".join(last.split()).removeprefix("- "))
-    if found is None or completion.finish is not Finish.STOP:
-        return Verdict(None, text, VerdictStatus.UNREADABLE)
-    return Verdict(1.0 if found[1].upper() == "GOOD" else 0.0, text)
+    text, found = completion.text.strip(), last_word(completion, "good", "bad")
+    return Verdict(float(found == "good"), text) if found else Verdict(None, text, VerdictStatus.UNREADABLE)
+
+
+def last_word(completion: Completion, *words: str, of: str = "last|final") -> str:
+    """The one of these words that an explanation ends with, alone or said of the `of` message, answer and so on; empty where it ends in
+    none of them, or was cut off.
+
+    >>> last_word(Completion(text="They name the same town: CORRECT"), "correct", "incorrect")
+    'correct'
+    """
+    last = _BREAK.split(completion.text.strip().translate(_MARKS).rstrip(" \n.!"))[-1]
+    plain = " ".join(last.split()).removeprefix("- ")
+    stated = rf"(?:{_OPENING}(?:it|this|that|(?:the|this|my) (?:(?:{of}) )?(?:{_NOUN})) is )?({'|'.join(words)})"
+    found = re.fullmatch(stated, plain, re.IGNORECASE)
+    return found[1].lower() if found and completion.finish is Finish.STOP else ""

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from swirl.catalog import open_judge, open_policy, open_task, open_toolbox
+from swirl.catalog import open_grader, open_judge, open_policy, open_task, open_toolbox, require_model
 from swirl.errors import ConfigError
-from swirl.evaluate import EvaluatedTrajectory, Mode, When, answer_all, grade, summarise
+from swirl.evaluate import EvaluatedTrajectory, Mode, ToolUse, When, answer_all, grade, without_tools
 from swirl.judges import Judge
+from swirl.judges.grader import Grader
 from swirl.policies import Policy, PolicyConfig
 from swirl.records import Appender, read, write_json
 from swirl.rollout import begin
@@ -20,11 +21,12 @@ from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import initial_policy, rules_of
 from swirl.stages.train import trained
+from swirl.summary import SCHEMA, summarise
 from swirl.tasks import Task
 from swirl.tasks.answers import normalise
 from swirl.terminal import Advance, progress, say
 from swirl.tools import Toolbox
-from swirl.types import PromptStyle, Question, Rules, Verdict
+from swirl.types import PromptStyle, Question, Rules, Trajectory, Verdict
 
 LABELLING = ("rule", "solver", "reference")
 """Judges cheap enough to label every evaluated step."""
@@ -32,60 +34,104 @@ LABELLING = ("rule", "solver", "reference")
 
 @dataclass(frozen=True)
 class _Part:
-    """One file of results: a task in a mode and a prompt style."""
+    """One file of results a policy: a task in a mode and a prompt style, with tools or without."""
 
     task: Task
     toolbox: Toolbox
     questions: Sequence[Question]
     rules: Rules
     mode: Mode
+    use: ToolUse
+    samples: int
+    """Answers a question."""
     labelling: Judge | None
-    """Who labels every step."""
+    """Who labels every step; nobody without tools, where there is one step and no process."""
 
 
 def evaluate(run: Run) -> None:
-    """Write `evaluation/*.jsonl` and `summary.json`. Without a trained model only the policy before training is evaluated."""
-    agreement = measured(run)
-    after = trained(run)
-    parts = [part for spec in run.config.evaluate.tasks for part in _parts(run, open_task(spec))]
-    if n_trained_on := _trained_on(run, parts):
+    """Write `evaluation/*.jsonl` and `summary.json`: of the policy before training and the trained one, or the one it is compared with; of
+    the first alone where there is no second."""
+    config, agreement = run.config, measured(run)
+    second = config.evaluate.against or (str(run.model) if trained(run) else "")
+    tasks = {spec: open_task(spec) for spec in config.evaluate.tasks}
+    parts = [part for task in tasks.values() for part in _parts(run, task)]
+    overlap = _trained_on(run, parts, tasks)
+    if overlap:
+        said = ", ".join(f"{count} of {name}" for name, count in overlap.items())
         say(
-            f"evaluate: {n_trained_on} of the questions are training questions too, so the figures are not held-out ones; give your "
-            "questions a `split`, or name others in evaluate.tasks"
+            f"evaluate: some questions are training questions too ({said}), so the figures are not held-out ones; give your questions a "
+            "`split`, or name others in evaluate.tasks"
         )
     policies: list[tuple[When, PolicyConfig]] = [("before", initial_policy(run))]
-    if after:
-        policies.append(("after", replace(run.config.policy, model=str(run.model), lora_rank=0)))
-    for when, config in policies:
-        _evaluate_policy(run, when, config, parts)
-    _write_summary(run, parts, agreement, n_trained_on)
+    if second:
+        policies.append(("after", replace(config.policy, model=second, lora_rank=0)))
+    models = _Models(run)
+    for when, policy in policies:
+        _evaluate_policy(run, when, policy, parts, models)
+    _write_summary(run, parts, agreement, overlap)
+
+
+class _Models:
+    """The models that an evaluation needs, opened when first needed; that all are there is seen to before the first."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._checked = False
+        self._grader: Grader | None = None
+
+    def policy(self, when: When, config: PolicyConfig) -> Policy:
+        """A policy to evaluate, loaded."""
+        named = self.run.config.evaluate
+        for key in ("against", "grader") if not self._checked else ():
+            if model := getattr(named, key):
+                require_model(f"evaluate.{key}", model)
+        self._checked = True
+        opened = open_policy(config, self.run.config.seed)
+        self.run.lap("evaluate", f"load the policy ({when})")
+        return opened
+
+    def grader(self) -> Grader | None:
+        """Who compares answers with the accepted ones; None where nobody was asked to."""
+        config = self.run.config
+        if self._grader is None and config.evaluate.grader:
+            self._grader = open_grader(config.evaluate.grader, config.policy, config.seed)
+            self.run.lap("evaluate", "load the grader")
+        return self._grader
 
 
 def _parts(run: Run, task: Task) -> Iterator[_Part]:
-    config, toolbox = run.config.evaluate, open_toolbox(task)
+    config = run.config.evaluate
     questions = list(islice(task.questions("test", config.draw), config.questions))
     if not questions:
         raise ConfigError(f"task {task.name!r} has no held-out questions")
     if len(questions) < config.questions:
         say(f"{task.name}: {config.questions} held-out questions asked for, {len(questions)} are there; using them all")
     labelling = _labelling(run, questions)
+    toolboxes: dict[ToolUse, Toolbox] = {
+        use: open_toolbox(task) if use == "with" else Toolbox([]) for use in config.tools
+    }
     for prompt in _styles(run):
         own = rules_of(run, task)
-        rules = msgspec.structs.replace(own, prompt=prompt, max_calls=config.max_calls or own.max_calls)
-        for mode in config.modes:
-            yield _Part(task, toolbox, questions, rules, mode, labelling)
+        offering = msgspec.structs.replace(own, prompt=prompt, max_calls=config.max_calls or own.max_calls)
+        for use, toolbox in toolboxes.items():
+            rules, who = (offering, labelling) if use == "with" else (without_tools(offering), None)
+            for mode in config.modes:
+                yield _Part(task, toolbox, questions, rules, mode, use, config.samples_in(mode), who)
 
 
-def _trained_on(run: Run, parts: Sequence[_Part]) -> int:
-    """How many of the questions are among the training questions, by their normalised texts."""
-    config = run.config.generate
+def _trained_on(run: Run, parts: Sequence[_Part], tasks: Mapping[str, Task]) -> dict[str, int]:
+    """How many of each task's questions are among the training questions of any task, by their normalised texts; tasks without one are
+    left out. Tasks that are open already are not opened again."""
+    config = run.config
+    count = max(config.generate.questions, config.warm_start.questions)
     texts = {
         normalise(question.text)
-        for spec in config.tasks
-        for question in islice(open_task(spec).questions("train", run.config.seed), config.questions)
-    }
-    asked = {(part.task.name, question.id): question.text for part in parts for question in part.questions}
-    return sum(normalise(text) in texts for text in asked.values())
+        for spec in config.generate.tasks
+        for question in islice((tasks.get(spec) or open_task(spec)).questions("train", config.seed), count)
+    } - {""}
+    asked = {part.task.name: part.questions for part in parts}
+    found = {name: sum(normalise(question.text) in texts for question in own) for name, own in asked.items()}
+    return {name: number for name, number in found.items() if number}
 
 
 def _labelling(run: Run, questions: Sequence[Question]) -> Judge | None:
@@ -102,12 +148,17 @@ def _styles(run: Run) -> tuple[PromptStyle, ...]:
 
 def _file(run: Run, when: When, part: _Part) -> Path:
     suffix = f"-{part.rules.prompt.value}" if len(_styles(run)) > 1 else ""
+    suffix += "-without" if part.use == "without" else ""
     return run.evaluation / f"{when}-{part.task.name}-{part.mode}{suffix}.jsonl"
 
 
 def _plan(run: Run, when: When, part: _Part) -> Plan[EvaluatedTrajectory]:
-    size, questions = run.config.evaluate.chunk, part.questions
-    items = [Item.about(begin(question, part.rules).id, question) for question in questions]
+    size = run.config.evaluate.chunk * part.samples
+    items = [
+        Item.about(begin(question, part.rules, sample=sample).id, question)
+        for question in part.questions
+        for sample in range(part.samples)
+    ]
     return Plan(
         stage="evaluate",
         run=run.path,
@@ -115,68 +166,75 @@ def _plan(run: Run, when: When, part: _Part) -> Plan[EvaluatedTrajectory]:
         kind=EvaluatedTrajectory,
         item=lambda record: Item.about(record.trajectory.id, record.trajectory.question),
         chunks=[items[i : i + size] for i in range(0, len(items), size)],
-        unit="questions",
+        unit="answers",
     )
 
 
-def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence[_Part]) -> None:
+def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence[_Part], models: _Models) -> None:
     run.evaluation.mkdir(exist_ok=True)
     plans = [_plan(run, when, part) for part in parts]
     total, done = sum(len(plan.items) for plan in plans), sum(plan.num_done() for plan in plans)
     if done == total:
-        say(f"evaluate ({when}): all {total} questions are there already")
+        say(f"evaluate ({when}): all {total} answers are there already")
     policy: Policy | None = None
-    with progress(f"evaluate ({when})", total, done, "questions") as advance:
+    with progress(f"evaluate ({when})", total, done, "answers") as advance:
         for part, plan in zip(parts, plans, strict=True):
             with Appender(plan.path, EvaluatedTrajectory) as out:
                 for number in range(resume(out, plan), len(plan.chunks)):
-                    if policy is None:
-                        policy = open_policy(config, run.config.seed)
-                        run.lap("evaluate", f"load the policy ({when})")
+                    policy = policy or models.policy(when, config)
                     size = run.config.evaluate.chunk
-                    answered = _evaluate_chunk(run, when, part, policy, part.questions[number * size :][:size], advance)
+                    finished = _answer(run, part, policy, part.questions[number * size :][:size], advance)
+                    answered = _graded(when, part, finished, models.grader())
                     out.append(answered)
                     tokens = sum(one.trajectory.num_tokens for one in answered)
                     run.lap("evaluate", f"{out.path.stem}, chunk {number}", count=len(answered), tokens=tokens)
 
 
-def _evaluate_chunk(
-    run: Run, when: When, part: _Part, policy: Policy, questions: Sequence[Question], advance: Advance
-) -> list[EvaluatedTrajectory]:
+def _answer(
+    run: Run, part: _Part, policy: Policy, questions: Sequence[Question], advance: Advance
+) -> Sequence[Trajectory]:
     config = run.config.evaluate
-    sampling = config.sampling(part.mode)
-    finished = answer_all(
+    return answer_all(
         questions,
         part.rules,
         policy,
         part.toolbox,
-        sampling,
+        config.sampling(part.mode),
         seed=run.config.seed,
+        samples=part.samples,
         slots=config.slots,
         on_ended=advance,
     )
+
+
+def _graded(
+    when: When, part: _Part, finished: Sequence[Trajectory], grader: Grader | None
+) -> list[EvaluatedTrajectory]:
     labels: dict[str, list[Verdict]] = {}
     if part.labelling is not None:
         for judged in judge_steps(part.labelling, finished):
             labels.setdefault(judged.trajectory, []).append(judged.verdict)
-    grades = [grade(part.task, trajectory) for trajectory in finished]
+    compared = grader.grade(finished) if grader else [None] * len(finished)
     return [
         EvaluatedTrajectory(
             policy=when,
             task=part.task.name,
             mode=part.mode,
             prompt=part.rules.prompt,
+            tools=part.use == "with",
             trajectory=trajectory,
-            correct=correct,
-            f1=f1,
+            grade=grade(part.task, trajectory),
+            judged=right,
             verdicts=tuple(labels.get(trajectory.id, ())),
         )
-        for trajectory, (correct, f1) in zip(finished, grades, strict=True)
+        for trajectory, right in zip(finished, compared, strict=True)
     ]
 
 
-def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any] | None, n_trained_on: int) -> None:
-    """Every headline number with n, interval and seed."""
+def _write_summary(
+    run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any] | None, overlap: Mapping[str, int]
+) -> None:
+    """Every headline number with n, interval and seed, and all figures."""
     run.lap("evaluate", "everything answered")
     config = run.config
     files = [_file(run, when, part) for part in parts for when in ("before", "after")]
@@ -186,7 +244,7 @@ def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any
     for call in calls:
         stages[call.stage] = round(stages.get(call.stage, 0.0) + call.seconds, 3)
     head = {
-        "schema": "swirl.summary/1",
+        "schema": SCHEMA,
         "seed": config.seed,
         "draw": config.evaluate.draw,
         "judges": {
@@ -197,7 +255,11 @@ def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any
         "filter": config.filter.rule.value,
         "objective": config.train.objective,
         "n": len({(record.task, record.trajectory.question.id) for record in records}),
-        "n_trained_on": n_trained_on,
+        "n_trained_on": sum(overlap.values()),
+        "trained_on": overlap,
+        "trained": run.model.exists() and not config.evaluate.against,
+        "policies": {"before": config.policy.model, "against": config.evaluate.against},
+        "grader": config.evaluate.grader,
     }
     seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
     peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
@@ -206,7 +268,7 @@ def _write_summary(run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any
 
 
 def _reward(run: Run) -> str | None:
-    """The judge that rewarded training; None where nothing was rewarded."""
+    """The judge that rewards training; None where nothing is rewarded."""
     if run.config.train.objective == "sft":
         return None
     return run.config.judge.name if run.config.judge.reward == "same" else run.config.judge.reward

@@ -10,7 +10,7 @@ from swirl.types import Passage, Question
 Split = Literal["train", "test"]
 
 
-class Grade(Struct, frozen=True, kw_only=True):
+class Grade(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How good an answer is."""
 
     correct: bool
@@ -21,6 +21,8 @@ class Grade(Struct, frozen=True, kw_only=True):
     """Of words, against the accepted answer for which it is highest; `precision` and `recall` are against the same one."""
     precision: float = 0.0
     recall: float = 0.0
+    by_value: bool = False
+    """Whether `correct` compares numbers by value."""
 
 
 @runtime_checkable

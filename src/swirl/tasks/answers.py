@@ -74,14 +74,15 @@ def overlap(answer: str, gold: str, *, closed: Collection[str] = CLOSED) -> Over
 
 
 def grade_text(answer: str, golds: Sequence[str], *, correct: bool | None = None) -> Grade:
-    """The grade of an answer by its words; it is correct where it matches exactly, unless the task says otherwise.
+    """The grade of an answer by its words; it is correct where it matches exactly, unless a task that compares by value says otherwise.
 
     >>> grade_text("the Rush", ["Rush", "Rush (band)"])
-    Grade(correct=True, exact_match=True, f1=1.0, precision=1.0, recall=1.0)
+    Grade(correct=True, exact_match=True, f1=1.0, precision=1.0, recall=1.0, by_value=False)
     """
     matches = exact_match(answer, golds)
     best = max((overlap(answer, gold) for gold in golds), default=Overlap(0.0, 0.0, 0.0))
-    return Grade(correct=matches if correct is None else correct, exact_match=matches, **best._asdict())
+    right, by_value = (matches, False) if correct is None else (correct, True)
+    return Grade(correct=right, exact_match=matches, by_value=by_value, **best._asdict())
 
 
 def number(text: str) -> Fraction | None:

@@ -49,7 +49,8 @@ class Jsonl:
         correct = any(
             numeric_equal(answer, gold) if is_number(gold) else exact_match(answer, [gold]) for gold in question.answers
         )
-        return grade_text(answer, question.answers, correct=correct)
+        by_value = any(is_number(gold) for gold in question.answers)
+        return grade_text(answer, question.answers, correct=correct if by_value else None)
 
     def passages(self) -> Sequence[Passage]:
         if not self.corpus.is_file():

@@ -64,7 +64,9 @@ class World:
 
     def _question(self, drawn: "Drawn", name: str) -> Question:
         wording = [list(chain.wording) for chain in drawn.chains]
-        meta = {"kind": drawn.kind, "facts": facts_of(drawn.chains, self._places), "wording": wording}
+        facts = facts_of(drawn.chains, self._places)
+        gold = list(dict.fromkeys(fact["passage"] for fact in facts))
+        meta = {"kind": drawn.kind, "facts": facts, "wording": wording, "gold": gold}
         return Question(id=name, task="world", text=drawn.text, answers=(drawn.answer,), meta=meta)
 
     def grade(self, question: Question, answer: str) -> Grade:
