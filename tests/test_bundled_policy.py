@@ -122,7 +122,7 @@ def solved(task: Task, model: LanguageModel, temperature: float) -> list[tuple[Q
     rules = Rules(prompt=PromptStyle.BARE, tools=task.tools, max_calls=task.max_calls)
     sampling = Sampling(temperature=temperature, max_tokens=48, max_context=512)
     answered = answer_all(questions, rules, LocalPolicy(model), open_toolbox(task), sampling, seed=1)
-    return [(trajectory.question, grade(task, trajectory)[0]) for trajectory in answered]
+    return [(trajectory.question, grade(task, trajectory).correct) for trajectory in answered]
 
 
 def _note_argument(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, place: int) -> list[Any]:

@@ -10,13 +10,16 @@ from rich.console import Console
 
 from swirl import plots
 from swirl.errors import RecordError
-from swirl.evaluate import EvaluatedTrajectory, Mode, When, summarise
+from swirl.evaluate import EvaluatedTrajectory, Mode, When
 from swirl.filters import Decision, Kept, Rule, Selection
 from swirl.recipe import RunConfig
 from swirl.records import Appender, write_json
-from swirl.report import remarks, terminal_table, write_report
+from swirl.report import write_report
 from swirl.run import Run
 from swirl.samples import evaluated_samples, training_samples
+from swirl.summary import SCHEMA, summarise
+from swirl.tables import remarks, terminal_table
+from swirl.tasks import Grade
 from swirl.train import Metrics
 from swirl.types import Answer, JudgedStep, PromptStyle, Question, Rules, Step, StopReason, Trajectory, Verdict
 
@@ -36,8 +39,7 @@ def record(place: int, policy: When, mode: Mode, correct: bool) -> EvaluatedTraj
         mode=mode,
         prompt=PromptStyle.BARE,
         trajectory=trajectory,
-        correct=correct,
-        f1=float(correct),
+        grade=Grade(correct=correct, exact_match=correct, f1=float(correct)),
         verdicts=verdicts,
     )
 
@@ -48,10 +50,15 @@ def records(policy: When, mode: Mode, num_correct: int) -> list[EvaluatedTraject
 
 def summary(*parts: EvaluatedTrajectory) -> dict[str, Any]:
     head = {
-        "schema": "swirl.summary/1",
+        "schema": SCHEMA,
         "seed": 1,
         "judges": {"filter": "solver", "reward": "solver", "labels": "solver"},
         "n": 10,
+        "n_trained_on": 0,
+        "trained_on": {},
+        "trained": any(part.policy == "after" for part in parts),
+        "policies": {"before": "bundled", "against": ""},
+        "grader": "",
         "seconds": {"total": 3.0, "by_stage": {"train": 2.0}},
         "peak_memory_mb": 900.0,
     }
@@ -172,9 +179,9 @@ def test_a_step_that_was_judged_twice_is_shown_with_the_last_verdict(run: Run) -
         (
             "summary.json",
             '{"schema": "swirl.summary/9"}',
-            "schema 'swirl.summary/1', found another.*run `swirl evaluate",
+            "schema 'swirl.summary/2', found another.*run `swirl evaluate",
         ),
-        ("summary.json", '{"schema": "swirl.summary/1", "seed": "one"}', "field seed: .*run `swirl evaluate"),
+        ("summary.json", '{"schema": "swirl.summary/2", "seed": "one"}', "field seed: .*run `swirl evaluate"),
     ],
 )
 def test_a_file_of_another_shape_is_one_sentence_that_names_it(run: Run, file: str, written: str, told: str) -> None:
@@ -192,7 +199,7 @@ def test_the_table_fits_eighty_columns_even_before_training(parts: list[Evaluate
     assert "…" not in text
     assert re.search(r"^ *overall|^ *t ", text, re.MULTILINE)
     assert "40.0%" in text
-    assert "training judge (solver)" in text
+    assert "labels are by solver" in text
 
 
 @pytest.mark.parametrize(

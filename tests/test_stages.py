@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from swirl.catalog import open_task
 from swirl.errors import ConfigError, RunFolderError
@@ -31,6 +33,7 @@ from swirl.stages.judge import compare, judge, measured, print_agreement
 from swirl.stages.start import initial_policy, rules_of, training_questions
 from swirl.stages.train import train
 from swirl.stages.warm_start import demonstrate
+from swirl.tasks import Split
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.jsonl import Jsonl
 from swirl.tools import Toolbox
@@ -325,15 +328,62 @@ def test_the_cap_is_the_tasks_own_unless_the_recipe_has_one(run: Run) -> None:
     assert part.rules.max_calls == 4
 
 
-@pytest.mark.parametrize(("split", "count"), [("", 2), (', "split": "test"', 0)])
-def test_questions_that_were_trained_on_are_counted(split: str, count: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("split", "found"), [("", {"jsonl": 2}), (', "split": "test"', {})])
+def test_questions_that_were_trained_on_are_counted(split: str, found: dict[str, int], tmp_path: Path) -> None:
     rows = [f'{{"id": "{i}", "question": "What is {i} + 3?", "answer": "5"{split}}}' for i in range(2)]
     rows.append('{"id": "t", "question": "What is 9 + 3?", "answer": "12", "split": "train"}')
     (tmp_path / "mine.jsonl").write_text("\n".join(rows))
     spec = f"jsonl:{tmp_path / 'mine.jsonl'}"
     config = replace(CONFIG, generate=replace(CONFIG.generate, tasks=(spec,)), judge=JudgeConfig(name="rule"))
     run = Run.create(tmp_path / "run", config)
-    assert _trained_on(run, list(_parts(run, open_task(spec)))) == count
+    assert _trained_on(run, list(_parts(run, open_task(spec))), {}) == found
+
+
+class Copied(Arithmetic):
+    """Holds out a question of another task's training, in other letters and with other spaces, and two of its own."""
+
+    name = "copied"
+
+    def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
+        taught = next(super().questions("train", CONFIG.seed))
+        yield replace_text(taught, f"  {taught.text.upper()}!")
+        yield from (replace_text(question, "?!") for question in islice(super().questions("test", seed), 2))
+
+
+def replace_text(question: Question, text: str) -> Question:
+    return structs.replace(question, id=f"copy of {question.id}", text=text)
+
+
+def test_overlap_is_sought_across_tasks_by_normalised_text_and_counted_once_a_question(run: Run) -> None:
+    """However many parts the question is in; a question without a word is like no other."""
+    run.config = replace(run.config, evaluate=replace(CONFIG.evaluate, questions=3, tools=("with", "without")))
+    parts = [part for task in (Arithmetic(), Copied()) for part in _parts(run, task)]
+    assert len(parts) == 8
+    assert _trained_on(run, parts, {}) == {"copied": 1}
+
+
+def test_what_a_warm_start_demonstrates_was_trained_on_too(run: Run) -> None:
+    class Late(Arithmetic):
+        name = "late"
+
+        def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
+            yield list(islice(super().questions("train", CONFIG.seed), 6))[-1]
+
+    run.config = replace(run.config, evaluate=replace(CONFIG.evaluate, questions=1))
+    parts = list(_parts(run, Late()))
+    assert _trained_on(run, parts, {}) == {}
+    run.config = replace(run.config, warm_start=replace(CONFIG.warm_start, questions=6))
+    assert _trained_on(run, parts, {}) == {"late": 1}
+
+
+def test_without_tools_none_is_offered_and_nobody_labels_the_one_step(run: Run) -> None:
+    run.config = replace(run.config, evaluate=replace(CONFIG.evaluate, tools=("with", "without"), modes=("greedy",)))
+    offered, alone = _parts(run, Arithmetic())
+    assert (offered.rules.tools, list(offered.toolbox.tools)) == (("calculator",), ["calculator"])
+    assert (alone.rules.tools, alone.rules.max_calls, list(alone.toolbox.tools)) == ((), 0, [])
+    assert offered.questions == alone.questions
+    assert offered.labelling is not None
+    assert alone.labelling is None
 
 
 def test_the_warm_started_model_is_asked_for_where_the_recipe_has_a_warm_start(run: Run) -> None:

@@ -12,6 +12,7 @@ from swirl.recipe import Arm, Recipe, RunConfig, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
 from swirl.study import Outcome, read_outcome, run_study, table_rows, terminal_table
+from swirl.tasks import Grade
 from swirl.types import PromptStyle, Question, Rules, Trajectory
 
 NAMES = [f"q{i}" for i in range(40)]
@@ -84,8 +85,7 @@ def record(when: str, correct: bool, prompt: PromptStyle = PromptStyle.TERSE) ->
         mode="greedy",
         prompt=prompt,
         trajectory=trajectory,
-        correct=correct,
-        f1=float(correct),
+        grade=Grade(correct=correct, f1=float(correct)),
     )
 
 

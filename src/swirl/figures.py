@@ -6,6 +6,8 @@ passages, a readable judgement) has a bottom of 0 and leaves the figure alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -108,53 +110,78 @@ def _measure_question(answers: Sequence[EvaluatedTrajectory], steps: int) -> dic
     return means | {f"pass@{k}": (pass_at_k(n, right, k), 1.0) for k in powers_of_two(n)}
 
 
-def figures(measured: Measured) -> dict[str, Figure]:
+class Figures(NamedTuple):
+    """The figures of two policies, and their differences as far as both answered the same questions."""
+
+    before: dict[str, Figure]
+    after: dict[str, Figure]
+    difference: dict[str, Figure]
+    """After minus before, on the questions that both answered, resampled together."""
+
+
+@dataclass(frozen=True)
+class _Resampled:
+    """What the questions add to the figures, and the figures over resampled questions."""
+
+    names: Sequence[str]
+    tops_QF: NDArray[np.float64]
+    bottoms_QF: NDArray[np.float64]
+    ratios_DF: NDArray[np.float64]
+
+
+def figures(before: Measured, after: Measured) -> Figures:
     """Every figure that has something to be of."""
-    if not measured:
-        return {}
-    names, tops_QF, bottoms_QF = _table(measured)
-    resampled_DF = resampled_ratios(tops_QF, bottoms_QF, seed=0)
-    found = {}
-    for place, name in enumerate(names):
-        n, bottom = int(np.count_nonzero(bottoms_QF[:, place])), bottoms_QF[:, place].sum()
-        if not bottom:
-            continue
-        mean = float(tops_QF[:, place].sum() / bottom)
-        low, high = _quantiles(resampled_DF[:, place])
-        if name in SHARES_OF_QUESTIONS:
-            interval = wilson(mean * n, n)
-            low, high = interval.low, interval.high
-        found[name] = _figure(mean, low, high, n)
-    return found
-
-
-def differences(before: Measured, after: Measured) -> dict[str, Figure]:
-    """After minus before for every figure that both have, on the questions that both answered, resampled together."""
     shared = [name for name in before if name in after]
-    if not shared:
-        return {}
-    names, *old = _table({name: before[name] for name in shared})
-    others, *new = _table({name: after[name] for name in shared})
-    both = [name for name in names if name in others]
-    (old_tops, old_bottoms), (new_tops, new_bottoms) = (
-        [part[:, [own.index(name) for name in both]] for part in table] for own, table in ((names, old), (others, new))
+    both = [{name: own[name] for name in shared} for own in (before, after)]
+    one, other = paired = _resample(*both) if shared else (None, None)
+    if len(shared) < max(len(before), len(after)):
+        one, other = (_resample(own)[0] if own else None for own in (before, after))
+    return Figures(_each(one), _each(other), _differences(*paired))
+
+
+def _resample(*policies: Measured) -> tuple[_Resampled, ...]:
+    """On the same questions, so that they are drawn once for all. A figure that only some questions have is nothing to the others."""
+    names = [list(dict.fromkeys(name for question in own.values() for name in question)) for own in policies]
+    ratios_QF2 = [
+        np.array([[question.get(name, (0.0, 0.0)) for name in mine] for question in own.values()])
+        for mine, own in zip(names, policies, strict=True)
+    ]
+    tops_QF, bottoms_QF = (np.concatenate([own[..., side] for own in ratios_QF2], axis=1) for side in (0, 1))
+    ratios_DF = resampled_ratios(tops_QF, bottoms_QF, seed=0)
+    ends = np.cumsum([len(mine) for mine in names])
+    places = [slice(end - len(mine), end) for mine, end in zip(names, ends, strict=True)]
+    return tuple(
+        _Resampled(mine, tops_QF[:, place], bottoms_QF[:, place], ratios_DF[:, place])
+        for mine, place in zip(names, places, strict=True)
     )
-    resampled_DF = resampled_ratios(new_tops, new_bottoms, seed=0) - resampled_ratios(old_tops, old_bottoms, seed=0)
+
+
+def _each(own: _Resampled | None) -> dict[str, Figure]:
     found = {}
-    for place, name in enumerate(both):
-        bottoms = old_bottoms[:, place].sum(), new_bottoms[:, place].sum()
-        if all(bottoms):
-            mean = new_tops[:, place].sum() / bottoms[1] - old_tops[:, place].sum() / bottoms[0]
-            n = int(np.count_nonzero(old_bottoms[:, place] * new_bottoms[:, place]))
-            found[name] = _figure(float(mean), *_quantiles(resampled_DF[:, place]), n)
+    for place, name in enumerate(own.names if own else ()):
+        assert own is not None
+        n, bottom = int(np.count_nonzero(own.bottoms_QF[:, place])), own.bottoms_QF[:, place].sum()
+        if bottom:
+            mean = float(own.tops_QF[:, place].sum() / bottom)
+            interval = wilson(mean * n, n) if name in SHARES_OF_QUESTIONS else None
+            low, high = (interval.low, interval.high) if interval else _quantiles(own.ratios_DF[:, place])
+            found[name] = _figure(mean, low, high, n)
     return found
 
 
-def _table(measured: Measured) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-    """Names of the figures, and their tops and bottoms by question. A figure that only some questions have is nothing to the others."""
-    names = list(dict.fromkeys(name for question in measured.values() for name in question))
-    ratios_QF2 = np.array([[question.get(name, (0.0, 0.0)) for name in names] for question in measured.values()])
-    return names, ratios_QF2[..., 0], ratios_QF2[..., 1]
+def _differences(before: _Resampled | None, after: _Resampled | None) -> dict[str, Figure]:
+    if before is None or after is None:
+        return {}
+    found = {}
+    for name in before.names:
+        places = [(own, own.names.index(name)) for own in (before, after) if name in own.names]
+        bottoms = [own.bottoms_QF[:, place] for own, place in places]
+        if len(places) == 2 and all(bottom.any() for bottom in bottoms):
+            old, new = (own.tops_QF[:, place].sum() / own.bottoms_QF[:, place].sum() for own, place in places)
+            old_D, new_D = (own.ratios_DF[:, place] for own, place in places)
+            n = int(np.count_nonzero(bottoms[0] * bottoms[1]))
+            found[name] = _figure(float(new - old), *_quantiles(new_D - old_D), n)
+    return found
 
 
 def _quantiles(values_D: NDArray[np.float64]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from swirl.evaluate import EvaluatedTrajectory, Mode, When
-from swirl.figures import Figure, compare, differences, figures, measure, recall_by_step
+from swirl.figures import Figure, compare, figures, measure, recall_by_step
 from swirl.records import read_document
 from swirl.statistics import McNemar
 from swirl.types import PromptStyle
@@ -144,9 +144,7 @@ def _sheet(records: Sequence[EvaluatedTrajectory], by_value: bool) -> Sheet:
         tools=first.tools,
         by_value=by_value,
         samples=max(record.trajectory.sample for record in records) + 1,
-        before=figures(measured[0]),
-        after=figures(measured[1]),
-        difference=differences(*measured),
+        **figures(*measured)._asdict(),
         mcnemar=compare(before, after) if before and after else None,
     )
 
@@ -160,16 +158,16 @@ def tools_compared(records: Iterable[EvaluatedTrajectory]) -> list[ToolsCompared
     for (task, mode, prompt, policy), own in places.items():
         sides = [[record for record in own if record.tools is tools] for tools in (False, True)]
         if all(sides):
-            without, with_tools = (measure(side) for side in sides)
+            accuracy = figures(*(measure(side) for side in sides))
             found.append(
                 ToolsCompared(
                     task=task,
                     mode=mode,
                     prompt=prompt,
                     policy=policy,
-                    with_tools=figures(with_tools)["accuracy"],
-                    without=figures(without)["accuracy"],
-                    difference=differences(without, with_tools)["accuracy"],
+                    with_tools=accuracy.after["accuracy"],
+                    without=accuracy.before["accuracy"],
+                    difference=accuracy.difference["accuracy"],
                     mcnemar=compare(*sides),
                 )
             )
@@ -205,9 +203,11 @@ def _stands(records: Sequence[EvaluatedTrajectory]) -> dict[str, Any]:
 
 def _stand(records: Sequence[EvaluatedTrajectory]) -> dict[str, Any]:
     """Before, after, and the paired gain, as far as they are there."""
-    measured = {when: own for when in ("before", "after") if (own := measure(r for r in records if r.policy == when))}
-    stand: dict[str, Any] = {when: _headline(figures(own)) for when, own in measured.items()}
-    if len(stand) == 2 and (gain := differences(measured["before"], measured["after"]).get("accuracy")):
+    found = figures(*(measure(record for record in records if record.policy == when) for when in ("before", "after")))
+    stand: dict[str, Any] = {
+        when: _headline(own) for when, own in (("before", found.before), ("after", found.after)) if own
+    }
+    if gain := found.difference.get("accuracy"):
         stand["gain"] = {"mean": gain.mean, "ci95": list(gain.ci95)}
     return stand
 

@@ -103,8 +103,14 @@ def points(difference: Mapping[str, Any]) -> str:
     >>> points({"mean": 0.408, "ci95": [0.365, 0.4517]})
     '+40.8 [+36.5, +45.2]'
     """
-    mean, low, high = (100 * value for value in (difference["mean"], *difference["ci95"]))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return _signed(difference, 100.0, 1)
+
+
+def _signed(difference: Mapping[str, Any], times: float, digits: int) -> str:
+    """Nothing is below zero but what is still below it when rounded."""
+    rounded = (round(times * value, digits) + 0.0 for value in (difference["mean"], *difference["ci95"]))
+    mean, low, high = (f"{value:+.{digits}f}" for value in rounded)
+    return f"{mean} [{low}, {high}]"
 
 
 def places(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -208,22 +214,20 @@ def _n(figure: Mapping[str, Any] | None) -> str:
 def _difference(name: str, figure: Mapping[str, Any] | None) -> str:
     if figure is None:
         return ""
-    if name in _COUNTS:
-        return f"{figure['mean']:+.2f} [{figure['ci95'][0]:+.2f}, {figure['ci95'][1]:+.2f}]"
-    return points(figure)
+    return _signed(figure, 1.0, 2) if name in _COUNTS else points(figure)
 
 
 def changes(sheet: Mapping[str, Any]) -> str:
     """Questions gained and lost; empty where there are no two policies.
 
     >>> changes({"samples": 1, "mcnemar": {"b": 2, "c": 12, "p": 0.0129}})
-    "12 questions gained, 2 lost; McNemar's exact test: p = 0.013"
+    "Gained 12 questions, lost 2; McNemar's exact test: p = 0.013"
     """
     found = sheet.get("mcnemar")
     if not found:
         return ""
-    first = " (by the first answer)" if sheet["samples"] > 1 else ""
-    return f"{found['c']} questions gained, {found['b']} lost{first}; McNemar's exact test: {probability(found['p'])}"
+    first = " (first answers)" if sheet["samples"] > 1 else ""
+    return f"Gained {found['c']} questions, lost {found['b']}{first}; McNemar's exact test: {probability(found['p'])}"
 
 
 def probability(p: float) -> str:
@@ -265,7 +269,7 @@ def terminal_figures(summary: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = []
     for sheet in summary["table"]:
         below = [Text(changes(sheet), style="dim")] if changes(sheet) else []
-        table = _table(columns(summary), rows(sheet))
+        table = _table(columns(summary), rows(sheet), widths=(20, 11, 11, 24))
         parts += [Text(title(sheet), style="bold"), Text(about(sheet), style="dim"), table, *below, Text()]
     if compared := tool_rows(summary):
         above = ("accuracy", "without tools", "with", "difference [95 %]", "p")
@@ -273,11 +277,12 @@ def terminal_figures(summary: Mapping[str, Any]) -> RenderableType:
     return Group(*parts, Text(LEGEND, style="dim"), Text())
 
 
-def _table(above: Sequence[str], below: Iterable[Sequence[str]]) -> Table:
+def _table(above: Sequence[str], below: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> Table:
     """Whatever is in a row is shown as it is; a row has nothing beyond the last heading."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for place, heading in enumerate(above):
-        table.add_column(heading, no_wrap=True, justify="right" if place else "left", min_width=0 if place else 20)
+        least = widths[place] if widths else None
+        table.add_column(heading, no_wrap=True, justify="right" if place else "left", min_width=least)
     for row in below:
         table.add_row(*map(Text, row[: len(above)]))
     return table
