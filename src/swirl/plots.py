@@ -87,7 +87,7 @@ def growth(panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], axis
             panel.plot(*zip(*lines[line], strict=True), style, color=colour, linewidth=1.6, markersize=4, label=line)
         panel.set_title(name)
         panel.set_xlabel(axis)
-        panel.set_ylim(0, 1)
+        panel.set_ylim(0, 1.02)
         panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         _quiet(panel)
     places[0].legend(loc="best", frameon=False, labelcolor=INK)

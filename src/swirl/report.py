@@ -56,8 +56,8 @@ def _evaluation(path: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
         "sheets": _sheets(summary),
         "legend": tables.LEGEND,
         "tools": tables.tool_rows(summary),
-        "gold_plot": _growth(summary, "gold_recall", "gold passages found, after step"),
-        "pass_plot": _growth(summary, "pass", "pass@k, k"),
+        "gold_plot": _growth(summary, "gold_recall", "after step"),
+        "pass_plot": _growth(summary, "pass", "k"),
         "changed": changed_questions(path / "evaluation"),
     }
 
@@ -87,7 +87,7 @@ def _accuracy_plot(summary: Mapping[str, Any]) -> str:
         if when in part
     ]
     alone = [
-        (tables.title(sheet), when, sheet[when]["accuracy"]["mean"], tuple(sheet[when]["accuracy"]["ci95"]))
+        (tables.place(sheet, summary), when, sheet[when]["accuracy"]["mean"], tuple(sheet[when]["accuracy"]["ci95"]))
         for sheet in summary["table"]
         if not sheet["tools"] and summary.get("tools")
         for when in ("before", "after")
@@ -99,16 +99,16 @@ def _accuracy_plot(summary: Mapping[str, Any]) -> str:
 
 
 def _growth(summary: Mapping[str, Any], family: str, axis: str) -> str:
-    """The curve of a figure with a number, e.g. recall of gold passages after each step, a panel a sheet that has it."""
+    """The curve of a figure with a number, e.g. recall of gold passages after each step: a panel for each way to answer with tools."""
     from swirl.plots import growth
 
     panels: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for sheet in summary["table"]:
+    for sheet in (sheet for sheet in summary["table"] if sheet["tools"]):
         for when, policy in zip(("before", "after"), tables.headings(summary), strict=False):
             numbered = [name.partition("@") for name in sheet.get(when, {}) if name.startswith(f"{family}@")]
             drawn = sorted((int(number), sheet[when][f"{family}@{number}"]["mean"]) for _, _, number in numbered)
             if drawn:
-                panels.setdefault(tables.title(sheet), {})[policy] = drawn
+                panels.setdefault(tables.place(sheet, summary), {})[policy] = drawn
     return growth(panels, axis)
 
 

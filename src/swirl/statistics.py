@@ -23,7 +23,7 @@ class Interval(Struct, frozen=True):
     high: float
 
 
-def wilson(successes: float, n: int) -> Interval:
+def wilson(successes: int | float, n: int) -> Interval:
     """Wilson's 95 % interval for a share; of nothing at all, everything between 0 and 1 is possible. A success may count in part, as that
     of a question with several samples does: the interval is then wide rather than narrow.
 

@@ -158,11 +158,21 @@ def title(sheet: Mapping[str, Any]) -> str:
     )
 
 
+def place(sheet: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """The same in a few words, for a plot.
+
+    >>> place({"task": "world", "mode": "greedy", "tools": False, "prompt": "bare"}, {})
+    'world, greedy, without tools'
+    """
+    tools = "" if sheet["tools"] else ", without tools"
+    return f"{sheet['task']}, {sheet['mode']}{tools}{', ' + sheet['prompt'] if summary.get('prompts') else ''}"
+
+
 def about(sheet: Mapping[str, Any]) -> str:
     """How many questions a sheet is of, how often each was answered, and what its accuracy compares."""
     n = max(stand["accuracy"]["n"] for stand in (sheet.get("before"), sheet.get("after")) if stand)
     samples = f", {sheet['samples']} answers each" if sheet["samples"] > 1 else ""
-    compared = "compares numbers by value" if sheet["by_value"] else "is exact match"
+    compared = "by value" if sheet["by_value"] else "by exact match"
     return f"{n} questions{samples}; accuracy {compared}"
 
 
