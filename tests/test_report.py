@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from swirl import plots
@@ -16,9 +17,9 @@ from swirl.recipe import RunConfig
 from swirl.records import Appender, write_json
 from swirl.report import write_report
 from swirl.run import Run
-from swirl.samples import evaluated_samples, training_samples
-from swirl.summary import SCHEMA, summarise
-from swirl.tables import remarks, terminal_table
+from swirl.samples import changed_questions, evaluated_samples, training_samples
+from swirl.summary import SCHEMA, read_summary, summarise
+from swirl.tables import columns, headings, headline, remarks, rows, terminal_figures, terminal_table, tool_rows
 from swirl.tasks import Grade
 from swirl.train import Metrics
 from swirl.types import Answer, JudgedStep, PromptStyle, Question, Rules, Step, StopReason, Trajectory, Verdict
@@ -90,6 +91,76 @@ def test_a_gain_is_the_paired_difference_with_greedy_beside_it() -> None:
     assert found["greedy"]["before"]["accuracy"] == 0.5
     assert "after" not in found["greedy"]
     assert found["tasks"]["t"]["gain"] == found["gain"]
+
+
+def test_every_figure_stands_on_the_page_and_fits_the_terminal(run: Run) -> None:
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    told = read_summary(run.path)
+    console = Console(width=80, record=True)
+    console.print(terminal_figures(told))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for sheet in told["table"]:
+        for label, *cells in rows(sheet):
+            line = next(line for line in text.splitlines() if line.startswith(label))
+            assert f"<td>{label}</td>" in page
+            for cell in cells:
+                assert f'<td class="number">{cell}</td>' in page
+                assert cell in line
+    assert "Gained 5 questions, lost 0; McNemar's exact test: p = 0.062" in text
+    assert "What tools are worth" not in text
+
+
+def test_one_policy_has_no_second_column_and_no_difference() -> None:
+    told = summary(*records("before", "greedy", 4))
+    assert columns(told) == ("figure", "policy")
+    assert headline(told)[0] == ("", "decoding", "policy", "labels")
+    console = Console(width=80, record=True)
+    console.print(terminal_figures(told))
+    text = console.export_text()
+    assert "difference [" not in text
+    assert "Gained" not in text
+
+
+def test_two_policies_are_called_by_what_they_are() -> None:
+    told = summary(*records("before", "greedy", 4), *records("after", "greedy", 9))
+    assert headings(told) == ("before", "after")
+    assert headings({**told, "policies": {"before": "bundled", "against": "other"}}) == ("policy", "against")
+
+
+def test_questions_gained_and_lost_are_listed_as_text(run: Run) -> None:
+    (run.evaluation / "after-t-sampled.jsonl").unlink()
+    with Appender(run.evaluation / "after-t-sampled.jsonl", EvaluatedTrajectory) as out:
+        out.append([record(i, "after", "sampled", correct=i >= 2) for i in range(10)])
+    found = {(way, kind): (count, len(some)) for way, kind, count, some in changed_questions(run.evaluation, most=3)}
+    assert found == {
+        ("t, greedy, with tools, prompt bare", "gained"): (5, 3),
+        ("t, sampled, with tools, prompt bare", "gained"): (6, 3),
+        ("t, sampled, with tools, prompt bare", "lost"): (2, 2),
+    }
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert "t, sampled, with tools, prompt bare: 2 lost" in page
+    assert "<script" not in page
+
+
+def test_with_and_without_tools_stand_side_by_side(run: Run) -> None:
+    alone = [structs.replace(one, tools=False) for one in records("before", "greedy", 1)]
+    told = summary(*records("before", "greedy", 4), *alone)
+    write_json(run.summary, told)
+    [row] = tool_rows(told)
+    assert row == ("t, greedy, policy", "10.0", "40.0", "+30.0 [+0.0, +60.0]", "0.25")
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert "With and without tools" in page
+    assert '<td class="number">+30.0 [+0.0, +60.0]</td>' in page
+    console = Console(width=80, record=True)
+    console.print(terminal_figures(told))
+    text = console.export_text()
+    assert "What tools are worth" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_what_a_model_wrote_is_shown_as_text(run: Run) -> None:
@@ -215,6 +286,11 @@ def test_process_labels_are_named_after_who_gave_them(labels: str | None, reward
     found = remarks({"judges": {"labels": labels, "reward": reward}})[1:]
     assert len(found) == len(said)
     assert all(part in remark for part, remark in zip(said, found, strict=True))
+
+
+def test_labels_of_a_policy_that_nobody_trained_are_no_reward() -> None:
+    found = remarks({"trained": False, "judges": {"labels": "solver", "reward": "solver"}})
+    assert found == ["Process labels are by solver."]
 
 
 def test_agreement_with_a_judge_that_knows_is_told() -> None:

@@ -161,9 +161,8 @@ class Run:
                 if change.startswith(_DECIDED_BY[done]) and not change.startswith(_CIRCUMSTANCES)
             ]
             if touched and self.has(done):
-                again = (
-                    "add --redo to run it again" if done == stage else f"use `swirl {done.replace('_', '-')} --redo`"
-                )
+                earlier = f"use `swirl {done.replace('_', '-')} --redo`"
+                again = "add --redo, or use another folder" if done == stage else earlier
                 raise RunFolderError(f"{self.path}: `{done}` has run with other settings ({touched[0]}); {again}")
         if redo:
             self.remove_from(stage)
