@@ -80,7 +80,7 @@ def test_a_swirl_command_parses(
     monkeypatch.setattr(stages, "run_all", lambda path, config: done.append(config) or Run(path, config))
     monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: done.append(config))
     monkeypatch.setattr(study, "run_study", lambda recipe, config, path: done.append(config))
-    monkeypatch.setattr(cli, "_show", lambda run: None)
+    monkeypatch.setattr(cli, "_show", lambda path, every=False: None)
     words = shlex.split(command)[1:]
     if words[0] == "recipes":
         Path("gsm8k.toml").unlink()

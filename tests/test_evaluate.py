@@ -178,12 +178,11 @@ def test_flags_of_an_evaluation_without_a_run_are_refused_beside_one(
     assert "--out is for an evaluation without a run folder" in " ".join(said.split())
 
 
-def test_the_settings_fit_the_policy_unless_a_recipe_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_settings_fit_the_policy_unless_a_recipe_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled policy knows the bare prompt alone; others get the paper's."""
     asked: list[RunConfig] = []
     monkeypatch.setattr(cli.stages, "run_stage", lambda name, path, config, **_: asked.append(config))
-    monkeypatch.setattr(cli, "_show", lambda run, every=False: None)
-    monkeypatch.setattr(Run, "open", classmethod(lambda cls, path: cls(path, RunConfig())))
+    monkeypatch.setattr(cli, "_show", lambda path, every=False: None)
     for words in (["--policy", "bundled"], ["--policy=my/model"], ["--policy.model", "bundled", "--recipe", "gsm8k"]):
         assert main(["evaluate", *words]) == 0
     bundled, other, named = asked[::2]

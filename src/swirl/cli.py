@@ -115,7 +115,7 @@ def _run(name: str, words: Sequence[str]) -> None:
     out = Path("runs") / (recipe.name if first else "RECIPE")
     command = _parse(usage, flags, RunCommand(config=recipe.config, out=out))
     if recipe.study is None:
-        _show(stages.run_all(command.out, command.config))
+        _show(stages.run_all(command.out, command.config).path)
         return
     from swirl.study import run_study
 
@@ -127,18 +127,18 @@ def _demo(name: str, words: Sequence[str]) -> None:
     config = command.config
     if command.test_draw:
         config = replace(config, evaluate=replace(config.evaluate, draw=command.test_draw))
-    _show(stages.run_all(command.out, config))
+    _show(stages.run_all(command.out, config).path)
 
 
-def _show(run: Run, every: bool = False) -> None:
-    """What a run came to, every figure where that is asked for, and where to read on; as much of it as is there."""
-    if run.summary.exists():
-        summary, console = read_summary(run.path), Console(highlight=False)
+def _show(path: Path, every: bool = False) -> None:
+    """What the run in a folder came to, every figure where that is asked for, and where to read on; as much of it as is there."""
+    if (path / "summary.json").exists():
+        summary, console = read_summary(path), Console(highlight=False)
         if every:
             console.print(terminal_figures(summary))
         console.print(terminal_table(summary))
-    if run.has("report"):
-        say(f"report: {run.path / 'report.html'}")
+    if (path / "report.html").exists():
+        say(f"report: {path / 'report.html'}")
 
 
 def _stage(name: str, words: Sequence[str]) -> None:
@@ -149,7 +149,7 @@ def _stage(name: str, words: Sequence[str]) -> None:
     command = _parse(usage, flags, kind(config=config))
     stages.run_stage(stage, path, command.config, redo=command.redo, compare=getattr(command, "compare", ()))
     if name == "report":
-        _show(Run.open(path))
+        _show(path)
 
 
 def _evaluate(name: str, words: Sequence[str]) -> None:
@@ -168,7 +168,7 @@ def _evaluate(name: str, words: Sequence[str]) -> None:
     stages.run_stage("evaluate", out, config, redo=command.redo)
     if not has_run:
         stages.run_stage("report", out, config)
-    _show(Run.open(out), every=True)
+    _show(out, every=True)
 
 
 def _base(words: Sequence[str]) -> RunConfig:
