@@ -61,7 +61,9 @@ class WorldSums:
 
     def _question(self, drawn: "Drawn", name: str) -> Question:
         sums = [list(each) for each in drawn.sums]
-        meta = {"kind": drawn.kind, "facts": facts_of(drawn.chains, self._places), "sums": sums}
+        facts = facts_of(drawn.chains, self._places)
+        gold = list(dict.fromkeys(fact["passage"] for fact in facts))
+        meta = {"kind": drawn.kind, "facts": facts, "sums": sums, "gold": gold}
         return Question(id=name, task=self.name, text=drawn.text, answers=(str(result(drawn.sums[-1])),), meta=meta)
 
     def grade(self, question: Question, answer: str) -> Grade:
