@@ -19,11 +19,14 @@ from packaging.requirements import Requirement
 from swirl import cli, stages, study
 from swirl.cli import main
 from swirl.recipe import bundled_recipes, load_recipe
+from swirl.retrieval import index
 from swirl.run import Run
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+MADE = index.Manifest(passages=0, engine="bm25", versions={}, files={})
 
 
 def page_name(page: Path) -> str:
@@ -81,6 +84,8 @@ def test_a_swirl_command_parses(
     monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: done.append(config))
     monkeypatch.setattr(study, "run_study", lambda recipe, config, path: done.append(config))
     monkeypatch.setattr(cli, "_show", lambda path, every=False: None)
+    monkeypatch.setattr(index, "build", lambda rows, out, **_: done.append(out) or MADE)
+    Path("passages.jsonl.gz").touch()
     words = shlex.split(command)[1:]
     if words[0] == "recipes":
         Path("gsm8k.toml").unlink()

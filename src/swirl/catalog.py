@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, get_args
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 from swirl.engine import require_extra
 from swirl.errors import ConfigError, ModelError
@@ -16,6 +17,12 @@ from swirl.judges.rule import Rule
 from swirl.judges.solver import Solver
 from swirl.policies import Policy, PolicyConfig
 from swirl.recipe import nearest
+from swirl.retrieval import Encoder, Retriever, SearchConfig
+from swirl.retrieval.bm25 import Bm25
+from swirl.retrieval.dense import Dense
+from swirl.retrieval.hybrid import Hybrid
+from swirl.retrieval.index import open_index
+from swirl.retrieval.remote import Remote
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.beerqa import BEERQA
@@ -46,10 +53,11 @@ TASKS: Mapping[str, Callable[[str], Task]] = {
 }
 """Task name -> constructor, given what stands behind the colon."""
 
-TOOLS: Mapping[str, Callable[[Task], Tool]] = {
-    "calculator": lambda task: Calculator(),
-    "search": lambda task: Search(task.passages()),
+TOOLS: Mapping[str, Callable[[Task, SearchConfig, PolicyConfig], Tool]] = {
+    "calculator": lambda task, search, policy: Calculator(),
+    "search": lambda task, search, policy: open_search(task, search, policy),
 }
+_SEARCH, _POLICY = SearchConfig(), PolicyConfig()
 
 
 def open_task(spec: str) -> Task:
@@ -64,12 +72,55 @@ def open_task(spec: str) -> Task:
     return TASKS[name](location)
 
 
-def open_toolbox(task: Task) -> Toolbox:
-    """The tools that a task offers."""
+def open_toolbox(task: Task, search: SearchConfig = _SEARCH, policy: PolicyConfig = _POLICY) -> Toolbox:
+    """The tools that a task offers; `policy` is who reads their results."""
     unknown = [name for name in task.tools if name not in TOOLS]
     if unknown:
         raise ConfigError(f"unknown tool {unknown[0]!r} in task {task.name!r}: expected one of {', '.join(TOOLS)}")
-    return Toolbox([TOOLS[name](task) for name in task.tools])
+    return Toolbox([TOOLS[name](task, search, policy) for name in task.tools])
+
+
+def open_search(task: Task, config: SearchConfig, policy: PolicyConfig) -> Search:
+    """The search tool of a task."""
+    scoped = task.scoped if config.scope == "task" else config.scope == "question"
+    retriever = open_retriever(task, config, policy.device)
+    return Search(retriever, config.top_k, scoped=scoped, room=config.max_tokens, count=_token_count(policy))
+
+
+def open_retriever(task: Task, config: SearchConfig, device: str = "auto") -> Retriever:
+    """What the search tool of a task asks: a service, an index, or the task's own passages in memory."""
+    if config.url:
+        return Remote(config.url, timeout=config.timeout, retries=config.retries)
+    if config.index:
+        folder = Path(config.index).expanduser()
+        return open_index(folder, config.engine, lambda model: open_encoder(config.encoder or model, device))
+    passages = task.passages()
+    if config.engine == "bm25":
+        return Bm25.of(passages)
+    dense = Dense.of(passages, open_encoder(config.encoder, device))
+    return Hybrid([Bm25.of(passages), dense]) if config.engine == "hybrid" else dense
+
+
+@cache
+def open_encoder(model: str, device: str = "auto") -> Encoder:
+    """The sentence-embedding model of a folder or hub id, loaded once; raises `MissingExtra` where torch is not installed."""
+    require_extra()
+    from swirl.engine.encoder import load_encoder
+
+    return load_encoder(model, device)
+
+
+def _token_count(policy: PolicyConfig) -> Callable[[str], int]:
+    """How many tokens a text is to a policy; its tokenizer is loaded when the first text is counted."""
+
+    @cache
+    def tokenizer() -> Any:
+        require_extra()
+        from swirl.engine.model import policy_tokenizer
+
+        return policy_tokenizer(policy)
+
+    return lambda text: len(tokenizer().encode(text, add_special_tokens=False))
 
 
 def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:

@@ -16,10 +16,12 @@ import tyro
 from rich.console import Console
 
 from swirl import processes, stages
-from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, EvaluateCommand, RecipesCommand, RunCommand
+from swirl.catalog import open_encoder
+from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, EvaluateCommand, IndexCommand, RecipesCommand, RunCommand
 from swirl.engine import BUNDLED
 from swirl.errors import ConfigError, SwirlError
 from swirl.recipe import RunConfig, load_recipe, nearest
+from swirl.retrieval.sources import count, read_corpus
 from swirl.run import Run
 from swirl.summary import read_summary
 from swirl.tables import terminal_figures, terminal_table
@@ -204,10 +206,35 @@ def _recipes(name: str, words: Sequence[str]) -> None:
     print(f"{target} is yours to edit; then: swirl run {target}")
 
 
+def _index(name: str, words: Sequence[str]) -> None:
+    usage = "index CORPUS"
+    source, flags = _take(words, usage)
+    out = Path(f"{Path(source).name.split('.')[0] or 'CORPUS'}.index")
+    command = _parse(usage, flags, IndexCommand(out=out))
+    from swirl.retrieval import index
+
+    if command.verify:
+        out, made = Path(source).expanduser(), index.verify(Path(source).expanduser())
+    else:
+        out, made = (
+            command.out,
+            index.build(
+                read_corpus(source, command.split),
+                command.out,
+                engine=command.engine,
+                encoder=open_encoder(command.encoder, command.device) if command.encoder else None,
+                model=command.encoder,
+                expected=count(source),
+            ),
+        )
+    print(f"{out}: {made.passages:,} passages, {made.bytes / 1e6:,.1f} MB, for search.engine {made.engine}; whole")
+
+
 COMMANDS: Mapping[str, Callable[[str, Sequence[str]], None]] = {
     **dict.fromkeys(KINDS, _stage),
     "demo": _demo,
     "run": _run,
     "evaluate": _evaluate,
+    "index": _index,
     "recipes": _recipes,
 }

@@ -6,12 +6,14 @@ Not here: what a command does (`swirl.cli`).
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
+from swirl.errors import ConfigError
 from swirl.judges import JudgeName
 from swirl.recipe import RunConfig
+from swirl.retrieval import Engine
 
 Settings = Annotated[RunConfig, tyro.conf.arg(name="")]
 
@@ -162,6 +164,38 @@ class RecipesCommand:
     """The recipe to copy."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class IndexCommand:
+    """Make an index of a corpus on disk, for search.index; or check one.
+
+    CORPUS is a file of passages with id, title and text (JSON lines, JSON or Parquet; gzip is read too), or a data set of the hub. The
+    index is mapped into memory, and every byte of it is checked when it is opened.
+
+    Example: swirl index passages.jsonl.gz --out indexes/mine
+    """
+
+    out: Path = Path("CORPUS.index")
+    """The folder to make."""
+    engine: Engine = "bm25"
+    """bm25, dense, or hybrid, which can be searched by both."""
+    encoder: str = ""
+    """For dense and hybrid: a sentence-embedding model, a folder or a hub id."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the encoder runs."""
+    split: str = "train"
+    """Of a data set of the hub: the split that holds the passages."""
+    verify: bool = False
+    """CORPUS is an index: check every byte of it, and say what is in it."""
+
+    def __post_init__(self) -> None:
+        if self.engine == "bm25" and self.encoder:
+            raise ConfigError("--encoder is for --engine dense or hybrid; add one of them, or leave it out")
+        if self.engine != "bm25" and not self.encoder:
+            raise ConfigError(
+                f"--engine {self.engine} needs --encoder, a sentence-embedding model: a folder or a hub id"
+            )
+
+
 STAGE_KINDS: Mapping[str, type[StageCommand]] = {
     "warm-start": WarmStartCommand,
     "generate": GenerateCommand,
@@ -172,4 +206,10 @@ STAGE_KINDS: Mapping[str, type[StageCommand]] = {
     "report": ReportCommand,
 }
 
-KINDS: Mapping[str, type] = {"demo": DemoCommand, "run": RunCommand, **STAGE_KINDS, "recipes": RecipesCommand}
+KINDS: Mapping[str, type] = {
+    "demo": DemoCommand,
+    "run": RunCommand,
+    **STAGE_KINDS,
+    "index": IndexCommand,
+    "recipes": RecipesCommand,
+}

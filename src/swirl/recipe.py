@@ -23,6 +23,7 @@ from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
 from swirl.judges import JudgeConfig
 from swirl.policies import PolicyConfig
+from swirl.retrieval import SearchConfig
 from swirl.rollout import GenerateConfig, require_distinct
 from swirl.train import TrainConfig
 
@@ -56,6 +57,7 @@ class RunConfig:
     seed: int = 1
     """Every random decision is derived from it."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)

@@ -58,17 +58,18 @@ _OUTPUTS = {
 _START = ("seed", "policy.model", "policy.dtype")
 _RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 _DECIDED_BY = {
-    "warm_start": ("warm_start.", "generate.tasks", *_RULES, "policy.lora_", *_START),
-    "generate": ("generate.", *_START),
+    "warm_start": ("warm_start.", "generate.tasks", "search.", *_RULES, "policy.lora_", *_START),
+    "generate": ("generate.", "search.", *_START),
     "judge": ("judge.name", "judge.model", "judge.max_tokens"),
     "filter": ("filter.",),
     "train": ("train.", "judge.reward", "policy.lora_"),
-    "evaluate": ("evaluate.", "judge.name", *_RULES, *_START),
+    "evaluate": ("evaluate.", "search.", "judge.name", *_RULES, *_START),
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
-_CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.parallel", "policy.recompute", "train.tracker")
-"""Settings that decide rounding at most, and may change in a run."""
+_ASKING = ("search.timeout", "search.retries")
+_CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.parallel", "policy.recompute", "train.tracker", *_ASKING)
+"""Settings that decide rounding at most, or how often a service is asked, and may change in a run."""
 
 
 class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.call/1", tag_field="schema"):

@@ -28,9 +28,9 @@ from swirl.study_report import write_study_report
 from swirl.terminal import say
 
 SHARED = {
-    "trajectories.jsonl": ("seed", "policy", "warm_start", "generate"),
-    "verdicts.jsonl": ("seed", "policy", "warm_start", "generate", "judge"),
-    "evaluation/before-*.jsonl": ("seed", "policy", "warm_start", "generate", "judge", "evaluate"),
+    "trajectories.jsonl": ("seed", "policy", "search", "warm_start", "generate"),
+    "verdicts.jsonl": ("seed", "policy", "search", "warm_start", "generate", "judge"),
+    "evaluation/before-*.jsonl": ("seed", "policy", "search", "warm_start", "generate", "judge", "evaluate"),
 }
 """File -> the settings that decide its content. Arms that agree on these share the file."""
 

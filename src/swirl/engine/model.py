@@ -68,21 +68,26 @@ class LanguageModel:
         return text
 
 
+def policy_tokenizer(config: PolicyConfig) -> Any:
+    """The tokenizer of a policy, without its network."""
+    return load_tokenizer(locate(config.model))
+
+
 def load(config: PolicyConfig, seed: int = 0) -> LanguageModel:
     """The initial policy. `seed` is the run's; fresh LoRA adapters are drawn from it, and change nothing until they are trained.
 
     Raises `ModelError` where there is no such model, or it cannot be read.
     """
-    _set_up(config.threads)
+    set_up(config.threads)
     folder = locate(config.model)
-    device = _device(config.device)
+    device = on_device(config.device)
     network = _initial_network(folder, config, device)
     tokenizer = load_tokenizer(folder)
     if config.lora_rank:
         network = _with_adapters(network, config, derive(seed, "lora"))
     chat = chat_format(tokenizer)
     return LanguageModel(
-        name=f"{_label(config.model)}@{weights_digest(folder)[:12]}",
+        name=f"{label(config.model)}@{weights_digest(folder)[:12]}",
         network=network,
         tokenizer=tokenizer,
         chat=chat,
@@ -119,7 +124,7 @@ def reference(lm: LanguageModel) -> Iterator[Any]:
     yield lm.frozen
 
 
-def locate(model: str) -> Path:
+def locate(model: str, setting: str = "the model") -> Path:
     """The folder of a model: the bundled one, a local folder, or a snapshot of a hub repository, downloaded where needed."""
     if model == BUNDLED:
         return Path(__file__).parent.parent / "bundled"
@@ -127,7 +132,7 @@ def locate(model: str) -> Path:
     if folder.is_dir():
         return folder
     if not _HUB_ID.fullmatch(model):
-        raise ModelError(f"expected a model folder or a hub id, but there is no folder {model}")
+        raise ModelError(f"{setting} must be a model folder or a hub id, but there is no folder {model}")
     return _snapshot(model)
 
 
@@ -172,7 +177,8 @@ def _with_adapters(network: Any, config: PolicyConfig, seed: int) -> Any:
         return get_peft_model(network, adapters).eval()
 
 
-def _set_up(threads: int) -> None:
+def set_up(threads: int) -> None:
+    """Make torch and transformers quiet and repeatable, for the whole process; `threads` of the processor, 0: as torch decides."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -182,7 +188,8 @@ def _set_up(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _device(wanted: str) -> torch.device:
+def on_device(wanted: str) -> torch.device:
+    """The device of that name, or the best one for `auto`; raises `ModelError` where torch finds no such device."""
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if present[name]))
@@ -199,7 +206,7 @@ def _end_ids(network: Any, tokenizer: Any, chat: ChatFormat) -> frozenset[int]:
     return frozenset(int(i) for i in [*listed, tokenizer.eos_token_id, *closing] if i is not None)
 
 
-def _label(model: str) -> str:
+def label(model: str) -> str:
     """A folder's own name, or the hub id; never a path, which would differ between machines."""
     folder = Path(model).expanduser()
     return folder.resolve().name if folder.is_dir() else model

@@ -108,7 +108,8 @@ def _parts(run: Run, task: Task) -> Iterator[_Part]:
         say(f"{task.name}: {config.questions} held-out questions asked for, {len(questions)} are there; using them all")
     labelling = _labelling(run, questions)
     toolboxes: dict[ToolUse, Toolbox] = {
-        use: open_toolbox(task) if use == "with" else Toolbox([]) for use in config.tools
+        use: open_toolbox(task, run.config.search, run.config.policy) if use == "with" else Toolbox([])
+        for use in config.tools
     }
     for prompt in _styles(run):
         own = rules_of(run, task)

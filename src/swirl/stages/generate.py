@@ -68,7 +68,7 @@ def generated(run: Run) -> list[Trajectory]:
 
 
 def _chunks(run: Run, task: Task) -> list[_Chunk]:
-    toolbox, size = open_toolbox(task), run.config.generate.chunk
+    toolbox, size = open_toolbox(task, run.config.search, run.config.policy), run.config.generate.chunk
     questions = training_questions(run, task, run.config.generate.questions)
     return [_Chunk(task, toolbox, questions[start : start + size]) for start in range(0, len(questions), size)]
 

@@ -12,6 +12,7 @@ from swirl.stages.start import rules_of, training_questions
 from swirl.stages.train import noting, tracker
 from swirl.tasks import Task
 from swirl.terminal import progress, say
+from swirl.tools import Toolbox
 from swirl.types import Question, Rules, Trajectory
 
 
@@ -23,7 +24,12 @@ def warm_start(run: Run) -> None:
     demonstrations = [
         trajectory
         for task in map(open_task, run.config.generate.tasks)
-        for trajectory in demonstrate(task, training_questions(run, task, config.questions), rules_of(run, task))
+        for trajectory in demonstrate(
+            task,
+            training_questions(run, task, config.questions),
+            rules_of(run, task),
+            open_toolbox(task, run.config.search, run.config.policy),
+        )
     ]
     if not demonstrations:
         raise ConfigError("warm_start: none of the tasks has demonstrations; set warm_start.questions = 0")
@@ -40,9 +46,9 @@ def warm_start(run: Run) -> None:
         )
 
 
-def demonstrate(task: Task, questions: Sequence[Question], rules: Rules) -> list[Trajectory]:
+def demonstrate(task: Task, questions: Sequence[Question], rules: Rules, toolbox: Toolbox) -> list[Trajectory]:
     """Worked solutions played against the real tools; those that do not end in the right answer are left out."""
-    toolbox, demonstrations = open_toolbox(task), []
+    demonstrations = []
     for question in questions:
         actions = task.demonstration(question)
         if actions is not None:

@@ -1,25 +1,22 @@
-"""The search engine: BM25 over a corpus in memory, the best passage back.
+"""The search engine as a tool: queries go to a retriever, in one batch, and what it finds comes back as text.
 
-Covered: stemmed English words (Snowball), titles counted twice because a title says what a passage is about, ties broken by the order of
-the corpus, and a scope: a question may be restricted to passages of its own.
-Not covered: corpora that do not fit in memory, dense retrieval.
-
-Differs from the paper, which searches with dense embeddings; like the paper it shows the top passage alone.
+Like the paper it shows the top passage alone, unless told otherwise. Not here: how passages are found (`swirl.retrieval`).
 """
 
 from collections.abc import Sequence
 
-import bm25s
-import numpy as np
-import Stemmer
-
 from swirl.errors import ConfigError
+from swirl.retrieval import Hit, Retriever
+from swirl.retrieval.bm25 import Bm25
 from swirl.tools import ToolInput
+from swirl.tools.excerpt import Count, excerpt
 from swirl.types import Observation, Passage
+
+_ROOM = 512
 
 
 class Search:
-    """The search engine as a tool.
+    """The tool, over a retriever, or over passages in memory by BM25.
 
     >>> passages = [Passage("p1", "Ada Quill", "Ada Quill was born in Port Lumen."), Passage("p2", "Port Lumen", "A harbour town.")]
     >>> Search(passages).run([ToolInput("Ada Quill born")])[0].text
@@ -29,51 +26,35 @@ class Search:
     name = "search"
     description = "Searches a corpus and shows the passage that fits the query best."
 
-    def __init__(self, passages: Sequence[Passage], top_k: int = 1) -> None:
-        if not passages:
-            raise ConfigError(
-                "expected a corpus to search, found no passages; the task needs passages, or a tool other than search"
-            )
+    def __init__(
+        self,
+        source: Retriever | Sequence[Passage],
+        top_k: int = 1,
+        *,
+        scoped: bool = True,
+        room: int = _ROOM,
+        count: Count = lambda text: len(text.encode()),
+    ) -> None:
+        """`scoped`: whether a call's scope is followed. A result has at most `room` tokens, as `count` counts them."""
         if top_k < 1:
             raise ConfigError(f"search shows at least 1 passage, found top_k {top_k}")
-        self.passages = passages
+        self.retriever = source if isinstance(source, Retriever) else Bm25.of(source)
         self.top_k = top_k
-        self._stemmer = Stemmer.Stemmer("english")
-        self._place = {passage.id: place for place, passage in enumerate(passages)}
-        self._index = bm25s.BM25()
-        texts = [f"{passage.title} {passage.title} {passage.text}" for passage in passages]
-        words = bm25s.tokenize(texts, stopwords="en", stemmer=self._stemmer, show_progress=False)
-        if not words.vocab:
-            raise ConfigError(
-                f"expected passages with words to search for, found {len(passages)} in which every word is a single letter or as common"
-                f" as `the`, the first titled {passages[0].title!r}; write them out"
-            )
-        self._index.index(words, show_progress=False)
+        self.scoped = scoped
+        self._room = room
+        self._count = count
 
     def run(self, calls: Sequence[ToolInput]) -> list[Observation]:
-        words = bm25s.tokenize(
-            [call.arguments for call in calls],
-            stopwords="en",
-            stemmer=self._stemmer,
-            return_ids=False,
-            show_progress=False,
-        )
-        return [self._search(call, query) for call, query in zip(calls, words, strict=True)]
+        queries = [call.arguments for call in calls]
+        scopes = [call.scope if self.scoped else () for call in calls]
+        return [self._observation(hits) for hits in self.retriever.retrieve(queries, self.top_k, scopes)]
 
-    def _search(self, call: ToolInput, query: list[str]) -> Observation:
-        if not query:
+    def _observation(self, hits: Sequence[Hit] | None) -> Observation:
+        if hits is None:
             return Observation(
                 "Error: the query has no word to search for; name what you are looking for", refused=True
             )
-        scores = np.asarray(self._index.get_scores(query))
-        if call.scope:
-            inside = [self._place[name] for name in call.scope if name in self._place]
-            outside = np.ones(len(scores), dtype=bool)
-            outside[inside] = False
-            scores[outside] = 0.0
-        best = [place for place in np.argsort(-scores, kind="stable")[: self.top_k] if scores[place] > 0]
-        if not best:
+        if not hits:
             return Observation("No passage matches this query; try other words", refused=True)
-        found = [self.passages[place] for place in best]
-        text = "\n".join(f"{passage.title}: {' '.join(passage.text.split())}" for passage in found)
-        return Observation(text, passages=tuple(passage.id for passage in found))
+        shown = excerpt([hit.passage for hit in hits], self._room, self._count)
+        return Observation(shown.text, passages=shown.passages)

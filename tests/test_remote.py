@@ -1,0 +1,210 @@
+"""A service elsewhere: Search-R1's protocol, patience with what passes, one sentence for what does not, and no secret in it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from corpora import names
+from swirl.errors import ConfigError, ToolFailure
+from swirl.retrieval import SearchConfig
+from swirl.retrieval.remote import Remote
+from swirl.tools import ToolInput
+from swirl.tools.search import Search
+
+DOCUMENT = {"id": "7", "contents": '"Port Lumen"\nA harbour town.'}
+
+
+@dataclass
+class Service:
+    """A retriever on this machine that gives the answers it was told to, in turn, the last one again and again."""
+
+    url: str = ""
+    answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def says(self, content: Any, status: int = 200, **headers: str) -> None:
+        self.answers.append((status, content, {name.replace("_", "-"): value for name, value in headers.items()}))
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    told = Service()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            told.headers.append(dict(self.headers))
+            status, content, headers = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+            body = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body) + (9 if status == 200 and content == b"cut off" else 0)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *given: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}/retrieve"
+    yield told
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_it_asks_and_reads_as_search_r1_does(service: Service) -> None:
+    service.says({"result": [[{"document": DOCUMENT, "score": 0.5}], []]})
+    first, blank, second = Remote(service.url).retrieve(["harbour", " ", "zebra"], 3, [(), (), ()])
+    assert service.requests == [{"queries": ["harbour", "zebra"], "topk": 3, "return_scores": True}]
+    assert first is not None
+    [(passage, score)] = first
+    assert (passage.id, passage.title, passage.text, score) == ("7", "Port Lumen", "A harbour town.", 0.5)
+    assert blank is None
+    assert second == []
+
+
+def test_the_tool_shows_what_it_found(service: Service) -> None:
+    service.says({"result": [[{"document": {"title": "Port Lumen", "text": "A town."}}, {"document": DOCUMENT}]]})
+    [observation] = Search(Remote(service.url)).run([ToolInput("harbour")])
+    assert observation.text == "Port Lumen: A town."
+    assert len(observation.passages) == 1
+
+
+def test_documents_without_scores_or_ids_are_passages_too(service: Service) -> None:
+    """Search-R1's own reply where no scores are asked for."""
+    bare = {"contents": DOCUMENT["contents"]}
+    service.says({"result": [[DOCUMENT, bare, bare]]})
+    [found] = Remote(service.url).retrieve(["harbour"], 3, [()])
+    seven, same, again = names(found) or []
+    assert seven == "7"
+    assert same == again != seven
+
+
+def test_no_more_is_shown_than_was_asked_for(service: Service) -> None:
+    service.says({"result": [[{"document": DOCUMENT, "score": 1}] * 5]})
+    [found] = Remote(service.url).retrieve(["harbour"], 2, [()])
+    assert len(found or []) == 2
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_passes_is_waited_for_longer_and_longer(service: Service, status: int) -> None:
+    for _ in range(3):
+        service.says({}, status)
+    service.says({"result": [[]]})
+    waits: list[float] = []
+    assert Remote(service.url, sleep=waits.append).retrieve(["x"], 1, [()]) == [[]]
+    assert [low <= wait <= 2 * low for wait, low in zip(waits, (0.5, 1.0, 2.0), strict=True)] == [True] * 3
+
+
+def test_it_waits_as_long_as_the_service_says(service: Service) -> None:
+    service.says({}, 429, Retry_After="7")
+    service.says({}, 503, Retry_After="86400")
+    service.says({"result": [[]]})
+    waits: list[float] = []
+    Remote(service.url, sleep=waits.append).retrieve(["x"], 1, [()])
+    assert waits == [7.0, 60.0]
+
+
+def test_a_reply_that_breaks_off_is_asked_for_again(service: Service) -> None:
+    service.says(b"cut off")
+    service.says({"result": [[]]})
+    assert Remote(service.url, sleep=lambda seconds: None).retrieve(["x"], 1, [()]) == [[]]
+    assert len(service.requests) == 2
+
+
+def test_it_follows_to_no_other_service(service: Service) -> None:
+    service.says({}, 302, Location=service.url)
+    with pytest.raises(ToolFailure, match="it answered 302 Found; see"):
+        Remote(service.url).retrieve(["x"], 1, [()])
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "asked", "sentence"),
+    [
+        ({}, 404, 1, "it answered 404 Not Found"),
+        ({}, 503, 3, "it answered 503 Service Unavailable, 3 times"),
+        (b"<html>", 200, 1, "expected JSON, found b'<html>'"),
+        ([], 200, 1, r"expected `result` with 1 lists of passages, found \[\]"),
+        ({"result": []}, 200, 1, "expected `result` with 1 lists of passages, found 0 of them"),
+        ({"result": ["x"]}, 200, 1, "expected a list of passages, found 'x'"),
+        (
+            {"result": [[{"document": {"body": "x"}}]]},
+            200,
+            1,
+            "expected a document with `contents`, or `title` and `text`",
+        ),
+        ({"result": [[{"document": DOCUMENT, "score": "high"}]]}, 200, 1, "expected a document with"),
+        ({"result": [[3]]}, 200, 1, "expected a document with .*, found 3"),
+    ],
+)
+def test_what_does_not_pass_is_one_sentence(
+    service: Service, content: Any, status: int, asked: int, sentence: str
+) -> None:
+    service.says(content, status)
+    with pytest.raises(ToolFailure, match=f"the search service at {service.url} cannot be used: {sentence}"):
+        Remote(service.url, retries=2, sleep=lambda seconds: None).retrieve(["x"], 1, [()])
+    assert len(service.requests) == asked
+
+
+def test_nothing_listens(service: Service) -> None:
+    waits: list[float] = []
+    with pytest.raises(ToolFailure, match=r"nothing listens there, 3 times; see whether it runs, and search\.url"):
+        Remote("http://127.0.0.1:1/retrieve", retries=2, sleep=waits.append).retrieve(["x"], 1, [()])
+    assert len(waits) == 2
+
+
+def test_secrets_are_sent_and_never_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCH_PASSWORD", "s3cret")
+    monkeypatch.setenv("SEARCH_KEY", "k3y")
+    url = service.url.replace("http://", "http://me:$SEARCH_PASSWORD@") + "?key=$SEARCH_KEY"
+    service.says({}, 403)
+    with pytest.raises(ToolFailure) as failure:
+        Remote(SearchConfig(url=url).url).retrieve(["x"], 1, [()])
+    assert service.headers[0]["Authorization"] == "Basic bWU6czNjcmV0"
+    assert service.url in str(failure.value)
+    assert not [secret for secret in ("s3cret", "k3y", "me:") if secret in str(failure.value)]
+    monkeypatch.delenv("SEARCH_KEY")
+    with pytest.raises(ConfigError, match="names an environment variable that is not set"):
+        Remote(url)
+
+
+def test_a_scope_cannot_be_told_to_a_service(service: Service) -> None:
+    with pytest.raises(ConfigError, match=r'searches all of its corpus.*set search\.scope = "corpus"'):
+        Remote(service.url).retrieve(["x"], 1, [("p1",)])
+    assert not service.requests
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"url": "localhost:8000"}, "must begin with http:// or https://"),
+        ({"url": "http://me:s3cret@host/"}, "holds a password, which would be written into the run folder"),
+        (
+            {"url": "http://host/", "index": "x"},
+            "the service decides how it searches, and in what; leave search.index out",
+        ),
+        ({"url": "http://host/", "engine": "dense"}, "leave search.engine out"),
+        ({"url": "http://host/", "scope": "question"}, "needs a corpus at hand"),
+        ({"engine": "dense"}, 'search.engine = "dense" needs search.encoder'),
+        ({"encoder": "x"}, "search.encoder is for"),
+        ({"top_k": 0}, "search.top_k must be at least 1, found 0"),
+        ({"max_tokens": 0}, "search.max_tokens must be at least 1, found 0"),
+        ({"timeout": 0.0}, "search.timeout must be above 0"),
+        ({"retries": -1}, "search.retries 0 or above"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as refusal:
+        SearchConfig(**settings)
+    assert "s3cret" not in str(refusal.value)
