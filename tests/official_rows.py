@@ -1,6 +1,7 @@
 """One row of each data set as its authors publish it: the fields that are read, and those beside them.
 
-After the READMEs of hotpotqa/hotpot, Alab-NII/2wikimultihop and princeton-nlp/MQuAKE, the files of MuSiQue v1.0 and BeerQA v1.0, and for
+After the READMEs of hotpotqa/hotpot and Alab-NII/2wikimultihop, the beginning of BeerQA's training file, data set cards and normalised
+rows of MuSiQue and MQuAKE, and for
 CofCA, of which no file is public, after the form that `swirl.tasks.cofca` sets down. The words are made up.
 """
 

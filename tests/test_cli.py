@@ -52,7 +52,8 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["judge", "no/such/run"], "expected a run folder at no/such/run, found no run.toml in it"),
         (
             ["recipes", "copy", "demmo"],
-            "unknown recipe 'demmo': expected one of demo, filters, gsm8k, smoke, transfer, two_tools; did you mean 'demo'?",
+            "unknown recipe 'demmo': expected one of demo, filters, generalisation, gsm8k, hotpotqa, sizes, smoke, transfer, "
+            "two_tools; did you mean 'demo'?",
         ),
         (["recipes", "burn"], "expected `swirl recipes list` or `swirl recipes copy NAME`, found 'burn'"),
     ],
@@ -179,7 +180,7 @@ def test_a_second_run_of_the_same_command_does_nothing_again(finished: Path) -> 
     [
         (
             ["--generate.tasks", "arithmetics"],
-            "unknown task 'arithmetics': expected one of arithmetic, world, gsm8k, jsonl, hotpotqa, musique, 2wiki, "
+            "unknown task 'arithmetics': expected one of arithmetic, world, world_sums, gsm8k, jsonl, hotpotqa, musique, 2wiki, "
             "beerqa, cofca, mquake_hard; did you mean 'arithmetic'?",
         ),
         (["--policy.model", "no/such/model"], "no/such/model"),
