@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,14 @@ def test_parquet_gives_rows_too(tmp_path: Path) -> None:
     assert (row.place, row.fields) == (f"{tmp_path / 'r.parquet'}, row 1", {"id": "a", "ids": ["p", "q"]})
 
 
+def test_parquet_may_hold_what_json_does_not(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    fields = {"id": "a", "when": datetime(2020, 1, 1), "raw": b"\xff", "price": Decimal("1.50")}
+    parquet.write_table(arrow.Table.from_pylist([fields]), tmp_path / "r.parquet")
+    assert [row.fields for row in read_rows(tmp_path / "r.parquet")] == [fields]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
@@ -51,6 +61,7 @@ def test_parquet_gives_rows_too(tmp_path: Path) -> None:
         ("r.json", DOCUMENT[:-3], "r.json: expected JSON, .* is the file cut off"),
         ("r.json", TABLE[:-3], "r.json: expected JSON, .* is the file cut off"),
         ("r.json", DOCUMENT + b"]", "r.json: expected JSON, found b']' .more after the end"),
+        ("r.json", b"{[1]: 2}", "r.json: expected a JSON object, found a field whose name is no text"),
         ("r.json", b"5", "r.json: expected a JSON list of objects, or one under `data`, found 5"),
         ("r.json", b'{"data": 5}', "r.json: expected a JSON list of objects, or one under `data`, found {'data': 5}"),
         ("r.json", b'{"rows": []}', "r.json: expected a JSON list of objects, or one under `data`, found {'rows'"),

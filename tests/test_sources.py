@@ -87,9 +87,15 @@ def test_a_file_that_is_not_there_is_no_data_set(source: str, tmp_path: Path, mo
         read_corpus(source)
 
 
-def test_a_packed_file_that_breaks_off_is_named_by_whoever_reads_it(tmp_path: Path) -> None:
+PACKED = gzip.compress(LINES * 500)
+
+
+@pytest.mark.parametrize(
+    "content", [PACKED[:-20], PACKED[:30] + b"\xff" * 20 + PACKED[50:]], ids=["cut off", "damaged"]
+)
+def test_a_packed_file_that_is_not_whole_is_named_by_whoever_reads_it(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl.gz"
-    path.write_bytes(gzip.compress(LINES * 500)[:-20])
+    path.write_bytes(content)
     assert count(str(path)) == 0
     with pytest.raises(SwirlError, match="expected a whole file packed by gzip"):
         read(str(path))

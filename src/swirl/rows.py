@@ -123,6 +123,10 @@ def _table(text: Document) -> Iterator[Any]:
     """The list under `data` in a table, its bracket open. Without one the table is a row, if others follow: JSON lines by another name."""
     fields, found = {}, False
     while not text.skip("}"):
+        if text.peek() != '"':
+            raise RecordError(
+                f"{text.place}: expected a JSON object, found a field whose name is no text; is the file cut off?"
+            )
         name = text.value()
         text.expect(":")
         if name == "data" and text.skip("["):
@@ -186,9 +190,9 @@ def _checked(place: str, value: Any) -> dict[str, Any]:
 
 
 def _require_characters(place: str, name: str, value: object) -> None:
-    """JSON can escape half of a character, which no file in UTF-8 can hold."""
+    """JSON can escape half of a character, which no file in UTF-8 can hold. What Parquet knows beside JSON (dates, bytes) has none."""
     try:
-        json.dumps([name, value], ensure_ascii=False).encode()
+        json.dumps([name, value], ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:
         raise RecordError(
             f"{place}: field {ascii(name)[1:-1]}: expected Unicode text, found {error.object[error.start]!a}, half of a surrogate"

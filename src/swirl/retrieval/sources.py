@@ -1,6 +1,7 @@
 """Where a corpus comes from: files that people bring, and data sets of the Hugging Face hub, row by row."""
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -80,5 +81,5 @@ def count(source: str) -> int:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return sum(block.count(b"\n") for block in iter(partial(file.read, 1 << 20), b""))
-    except (EOFError, OSError):  # whoever reads the rows will say what is wrong
+    except (EOFError, OSError, zlib.error):  # whoever reads the rows will say what is wrong
         return 0
