@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -27,6 +28,7 @@ class Service:
     answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
     def says(self, content: Any, status: int = 200, **headers: str) -> None:
         self.answers.append((status, content, {name.replace("_", "-"): value for name, value in headers.items()}))
@@ -40,6 +42,7 @@ def service() -> Iterator[Service]:
         def do_POST(self) -> None:
             told.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             told.headers.append(dict(self.headers))
+            told.paths.append(self.path)
             status, content, headers = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
             body = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
@@ -179,6 +182,36 @@ def test_secrets_are_sent_and_never_told(service: Service, monkeypatch: pytest.M
         Remote(url)
 
 
+@pytest.mark.parametrize("secret", ["a/b@c", "p$x", "ü#?&", "100%"])
+def test_a_secret_may_hold_any_sign(service: Service, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("SEARCH_PASSWORD", secret)
+    monkeypatch.setenv("SEARCH_PATH", "k3y")
+    service.says({}, 403)
+    url = service.url.replace("http://", "http://me:$SEARCH_PASSWORD@").replace("retrieve", "$SEARCH_PATH/retrieve")
+    with pytest.raises(ToolFailure, match="it answered 403") as failure:
+        Remote(SearchConfig(url=url).url).retrieve(["x"], 1, [()])
+    assert b64decode(service.headers[0]["Authorization"].removeprefix("Basic ")).decode() == f"me:{secret}"
+    assert service.paths == ["/k3y/retrieve"]
+    assert not [hidden for hidden in (secret, "k3y", "me:") if hidden in str(failure.value)]
+
+
+def test_an_address_may_hold_any_letter(service: Service) -> None:
+    service.says({"result": [[]]})
+    assert Remote(service.url + "/ä b").retrieve(["x"], 1, [()]) == [[]]
+    assert service.paths == ["/retrieve/%C3%A4%20b"]
+
+
+def test_an_address_that_is_none_is_not_asked_again() -> None:
+    with pytest.raises(ToolFailure, match="cannot be used: nonnumeric port: 'abc'; see"):
+        Remote("http://127.0.0.1:abc/", sleep=lambda seconds: pytest.fail("it waited")).retrieve(["x"], 1, [()])
+
+
+def test_half_a_character_in_a_reply_is_shown_as_a_question_mark(service: Service) -> None:
+    service.says({"result": [[{"document": {"title": "Port \ud800", "text": "A town\udc00."}}]]})
+    [observation] = Search(Remote(service.url)).run([ToolInput("harbour")])
+    assert observation.text == "Port ?: A town?."
+
+
 def test_a_scope_cannot_be_told_to_a_service(service: Service) -> None:
     with pytest.raises(ConfigError, match=r'searches all of its corpus.*set search\.scope = "corpus"'):
         Remote(service.url).retrieve(["x"], 1, [("p1",)])
@@ -189,6 +222,7 @@ def test_a_scope_cannot_be_told_to_a_service(service: Service) -> None:
     ("settings", "sentence"),
     [
         ({"url": "localhost:8000"}, "must begin with http:// or https://"),
+        ({"url": "http://[::1/retrieve"}, "search.url is no address"),
         ({"url": "http://me:s3cret@host/"}, "holds a password, which would be written into the run folder"),
         (
             {"url": "http://host/", "index": "x"},

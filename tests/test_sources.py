@@ -58,6 +58,7 @@ def test_a_corpus_is_read_from_a_data_set(tmp_path: Path, monkeypatch: pytest.Mo
         ({"_id": 7, "text": "A marsh."}, Passage("7", "", "A marsh.")),
         ({"text": "A marsh.", "title": None}, Passage("4", "", "A marsh.")),
         ({"id": "0", "contents": '"Port Lumen"\nA town.\nOld.'}, Passage("0", "Port Lumen", "A town.\nOld.")),
+        ({"id": "0", "contents": '""Heroes" (song)"\nA song.'}, Passage("0", '"Heroes" (song)', "A song.")),
         ({"id": "0", "contents": "A town."}, Passage("0", "", "A town.")),
     ],
 )

@@ -93,7 +93,12 @@ class SearchConfig:
 
     def _require_service(self) -> None:
         """What a service decides by itself cannot be set beside it."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise ConfigError(
+                f"search.url is no address ({error}); expected one such as http://127.0.0.1:8000/retrieve"
+            ) from error
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ConfigError(
                 "search.url must begin with http:// or https:// and a host, e.g. http://127.0.0.1:8000/retrieve"

@@ -12,15 +12,16 @@ import hashlib
 import json
 import os
 import random
+import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPException, IncompleteRead, InvalidURL
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from swirl.errors import ConfigError, ToolFailure
@@ -31,6 +32,9 @@ from swirl.types import Passage
 _LONGEST_WAIT = 60.0
 _LARGEST_REPLY = 64 * 2**20
 _BUSY = (408, 425, 429)
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+_WRITTEN = "%!#$&'()*+,/:;=?@[]~"
+"""What an address may hold as it is, beside letters and digits."""
 
 
 class _Staying(HTTPRedirectHandler):
@@ -49,11 +53,11 @@ class Remote:
     def __init__(
         self, url: str, *, timeout: float = 30.0, retries: int = 4, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        parts = urlsplit(_filled_in(url))
+        parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
-        self.name = f"{parts.scheme}://{host}{parts.path}"
-        """The address without its secrets."""
-        self._url = parts._replace(netloc=host).geturl()
+        self.name = f"{parts.scheme}://{_filled_in(host)}{parts.path}"
+        """The address without its secrets: its login and query left out, variables in its path not filled in."""
+        self._url = quote(_filled_in(parts._replace(netloc=host).geturl()), safe=_WRITTEN)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json", **_login(parts)}
         self._timeout = timeout
         self._retries = retries
@@ -89,6 +93,8 @@ class Remote:
                     asked_for = _retry_after(error.headers.get("Retry-After", "").strip())
                 if error.code < 500 and error.code not in _BUSY:
                     raise self._failure(problem) from None
+            except InvalidURL as error:
+                raise self._failure(str(error)) from None
             except (URLError, OSError, HTTPException) as error:
                 problem, asked_for = _reason(error), None
             if attempt < self._retries:
@@ -153,17 +159,20 @@ def _retry_after(said: str) -> float | None:
         return None
 
 
-def _filled_in(url: str) -> str:
-    found = os.path.expandvars(url)
-    if "$" in found:
-        raise ConfigError("search.url names an environment variable that is not set; set it, or leave it out")
-    return found
+def _filled_in(text: str) -> str:
+    """With the values of the environment variables it names, whatever signs they hold."""
+    unset = [name for name in _VARIABLE.findall(text) if name not in os.environ]
+    if unset:
+        raise ConfigError(
+            f"search.url names an environment variable that is not set, {unset[0]}; set it, or leave it out"
+        )
+    return _VARIABLE.sub(lambda match: os.environ[match[1]], text)
 
 
 def _login(parts: SplitResult) -> dict[str, str]:
     if parts.username is None:
         return {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    pair = f"{_filled_in(unquote(parts.username))}:{_filled_in(unquote(parts.password or ''))}"
     return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
@@ -175,10 +184,16 @@ def _passage(document: Mapping[str, Any]) -> Passage | None:
         title, text = titled(document["contents"])
     else:
         return None
+    title, text = _readable(str(title)).strip(), _readable(text).strip()
     name = document.get("id", document.get("_id"))
     if isinstance(name, bool) or not isinstance(name, str | int):
         name = hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()[:16]
-    return Passage(str(name), str(title).strip(), text.strip())
+    return Passage(_readable(str(name)), title, text)
+
+
+def _readable(text: str) -> str:
+    """A text that UTF-8 can hold: JSON can escape half of a character."""
+    return text.encode(errors="replace").decode()
 
 
 def _reason(error: Exception) -> str:

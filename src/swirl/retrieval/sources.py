@@ -1,6 +1,7 @@
 """Where a corpus comes from: files that people bring, and data sets of the Hugging Face hub, row by row."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +11,7 @@ from swirl.errors import ConfigError, MissingExtra, RecordError
 from swirl.rows import Row, read_rows
 from swirl.types import Passage
 
+_QUOTED = re.compile('"(.*)"')
 _ENDINGS = (".jsonl", ".json", ".parquet", ".gz")
 
 
@@ -33,13 +35,16 @@ def passage(row: Row, position: int) -> Passage:
 
 
 def titled(contents: str) -> tuple[str, str]:
-    """The title and the text of Search-R1's `contents`: the title in quotes on the first line.
+    """The title and the text of Search-R1's `contents`: the title in quotes on the first line. Quotes of the title's own stay.
 
     >>> titled('"Port Lumen"\\nA harbour town.')
     ('Port Lumen', 'A harbour town.')
     """
     first, _, rest = contents.partition("\n")
-    return (first.strip().strip('"').strip(), rest.strip()) if rest.strip() else ("", contents.strip())
+    if not rest.strip():
+        return "", contents.strip()
+    quoted = _QUOTED.fullmatch(first.strip())
+    return (quoted[1] if quoted else first).strip(), rest.strip()
 
 
 def read_corpus(source: str, split: str = "train") -> Callable[[], Iterator[Row]]:
