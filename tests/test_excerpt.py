@@ -1,5 +1,7 @@
 """What a result shows: whole passages while there is room, then whole sentences, never more than the room, and always something."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,3 +71,14 @@ def test_tokens_are_counted_only_where_bytes_exceed_the_room() -> None:
 
 def test_a_passage_without_a_title_is_its_text() -> None:
     assert line(Passage("p1", "", "A\n harbour.")) == "A harbour."
+
+
+def test_a_long_article_takes_little_memory() -> None:
+    """Ten thousand sentences are tried without writing out what each would show."""
+    article = Passage("p1", "Port Lumen", "A quiet harbour town. " * 10_000)
+    tracemalloc.start()
+    shown = excerpt([article], 100, len)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(shown.text) <= 100
+    assert peak < 20 * len(article.text)

@@ -57,14 +57,21 @@ def _cut(before: Sequence[str], passage: Passage, room: int, count: Count) -> li
     characters, so that there is something to see."""
     whole = line(passage)
     text_from = len(whole) - len(" ".join(passage.text.split()))
-    ways = [[match.end() for match in _SENTENCE_END.finditer(whole, text_from)]]
+    ways: list[Sequence[int]] = [[match.end() for match in _SENTENCE_END.finditer(whole, text_from)]]
     if not before:
-        ways += [[match.end() for match in re.finditer(r"\S+", whole)], list(range(1, len(whole)))]
+        ways += [[match.end() for match in re.finditer(r"\S+", whole)], range(1, len(whole))]
     for ends in ways:
-        cuts = ["", *("\n".join([*before, whole[:end] + _MORE]) for end in ends)]
-        if fit := _most(range(len(cuts)), cuts.__getitem__, room, count):
-            return [whole[: ends[fit - 1]] + _MORE]
+        if end := _last_end(before, whole, ends, room, count):
+            return [whole[:end] + _MORE]
     return [] if before else [whole[:1]]
+
+
+def _last_end(before: Sequence[str], whole: str, ends: Sequence[int], room: int, count: Count) -> int:
+    """The last of some places at which a passage can end so that it fits after these lines; 0 where it fits with none."""
+    cuts = (0, *ends)
+    return cuts[
+        _most(range(len(cuts)), lambda number: "\n".join([*before, whole[: cuts[number]] + _MORE]), room, count)
+    ]
 
 
 def _most(numbers: range, text: Callable[[int], str], room: int, count: Count) -> int:
