@@ -1,7 +1,9 @@
 """An index on disk: it answers as memory does, is whole or not there, and no byte of it can change unseen."""
 
 import contextlib
+import errno
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from swirl.retrieval.dense import Dense
 from swirl.retrieval.hybrid import Hybrid
 from swirl.retrieval.index import MANIFEST, build, open_index, read_manifest, verify
 from swirl.retrieval.passages import Stored
+from swirl.rows import Row
 from swirl.types import Passage
 
 CORPUS = passages(
@@ -164,6 +167,34 @@ def test_what_a_killed_build_left_is_removed_and_what_is_there_is_not_touched(tm
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     with pytest.raises(RunFolderError, match="is there already; delete it, or choose another --out"):
         build(partial(rows, CORPUS), tmp_path / "made")
+
+
+def test_what_somebody_else_has_put_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "made.part").mkdir()
+    (tmp_path / "made.part" / "thesis.txt").write_text("all of it")
+    with pytest.raises(RunFolderError, match=r"made\.part holds thesis\.txt, which no build has written; move it away"):
+        build(partial(rows, CORPUS), tmp_path / "made")
+    assert (tmp_path / "made.part" / "thesis.txt").read_text() == "all of it"
+
+
+def test_two_builds_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    def rows_and_another_build() -> Iterator[Row]:
+        yield from rows(CORPUS)
+        with pytest.raises(RunFolderError, match="is being written by another process"):
+            build(partial(rows, CORPUS[:1]), tmp_path / "made")
+
+    assert build(rows_and_another_build, tmp_path / "made").passages == len(CORPUS)
+    assert verify(tmp_path / "made").passages == len(CORPUS)
+
+
+def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(RunFolderError, match=r"cannot write .*made: No space left on device; nothing of it is left"):
+        build(partial(rows, CORPUS), tmp_path / "made")
+    assert not list(tmp_path.iterdir())
 
 
 def test_postings_and_embeddings_are_mapped_and_not_read_into_memory(made: Path) -> None:

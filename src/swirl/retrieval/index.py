@@ -9,6 +9,7 @@
 A folder is written whole or not at all. Opening it hashes every byte: over a gigabyte a second, without keeping any of it.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -24,7 +25,7 @@ import numpy as np
 from msgspec import Struct
 
 from swirl.errors import ConfigError, RecordError, RunFolderError
-from swirl.records import disk_error, read_document, write_json
+from swirl.records import read_document, write_json
 from swirl.retrieval import Encoder, Engine, Retriever, bm25, dense
 from swirl.retrieval.bm25 import Bm25, Postings
 from swirl.retrieval.dense import Dense
@@ -38,6 +39,7 @@ from swirl.types import Passage
 MANIFEST = "manifest.json"
 _SHARES, _PLACES, _STARTS, _STEMS = "bm25_shares.npy", "bm25_places.npy", "bm25_starts.npy", "bm25_stems.json"
 _EMBEDDINGS, _GRAPH = "dense.npy", "dense.faiss"
+_WRITTEN = {*FILES, _SHARES, _PLACES, _STARTS, _STEMS, _EMBEDDINGS, _GRAPH, MANIFEST, f"{MANIFEST}.part"}
 
 
 class File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,19 +156,48 @@ def _index_meaning(part: Path, encoder: Encoder) -> None:
 
 @contextmanager
 def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name in the end; whatever goes wrong, nothing is left. What a killed build left is removed."""
+    """A folder beside `out` that takes its name in the end; whatever goes wrong, nothing is left. What a killed build left is removed,
+    what another one is writing, or somebody else has put there, is not."""
     part = out.with_name(out.name + ".part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        yield part
-        for path in (*part.iterdir(), part):
-            _flush(path)
-        os.replace(part, out)
+        with _ours(part):
+            try:
+                yield part
+                for path in (*part.iterdir(), part):
+                    _flush(path)
+                os.replace(part, out)
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                raise
     except OSError as error:
-        raise disk_error(out, error) from error
+        raise RunFolderError(
+            f"cannot write {out}: {error.strerror or error}; nothing of it is left: mend that, then run the same command again"
+        ) from error
+
+
+@contextmanager
+def _ours(part: Path) -> Iterator[None]:
+    """An empty folder that no other process builds in meanwhile."""
+    part.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise RunFolderError(
+            f"{part} is being written by another process; wait for it to end, or choose another --out"
+        ) from error
+    try:
+        foreign = sorted({path.name for path in part.iterdir()} - _WRITTEN)
+        if foreign:
+            raise RunFolderError(
+                f"{part} holds {foreign[0]}, which no build has written; move it away, or choose another --out"
+            )
+        for path in part.iterdir():
+            path.unlink()
+        yield
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        os.close(descriptor)
 
 
 def _flush(path: Path) -> None:
