@@ -42,6 +42,7 @@ def test_a_paragraph_may_be_empty_but_not_without_a_title() -> None:
         ({"title": ["Ada"], "sentences": []}, "a: field context: expected a list of items with title and sentences"),
         ({"title": "Ada", "sentences": "x"}, "a: field context: expected a list of items with title and sentences"),
         ([["Ada Quill", [1]]], "a, context 1: field sentences: expected a text or a list of sentences, found [1]"),
+        ([["Ada", "x"], {}], "a, context 2: field title: expected a text, found nothing"),
         ([{"title": "Ada"}], "a, context 1: field sentences: expected a text or a list of sentences, found nothing"),
         ([{"title": "Ada", "text": None}], "a, context 1: field text: expected a text or a list of sentences"),
     ],

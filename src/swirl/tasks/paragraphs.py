@@ -62,7 +62,9 @@ def items(row: Row, field: str, names: Sequence[str]) -> list[Row]:
         raise RecordError(
             f"{row.place}: field {field}: expected a list of items with {' and '.join(names)}, found {_shown(value)}"
         )
-    return [Row(f"{row.place}, {field} {place}", table) for place, table in enumerate(tables, start=1) if table]
+    return [
+        Row(f"{row.place}, {field} {place}", table) for place, table in enumerate(tables, start=1) if table is not None
+    ]
 
 
 def _transposed(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
