@@ -139,6 +139,11 @@ def test_an_index_is_searched_as_it_was_made(made: Path, tmp_path: Path) -> None
         open_index(made, "dense", lambda model: HashEncoder("hash@2"))
 
 
+def test_an_encoder_is_known_by_its_weights_whatever_it_is_called(made: Path) -> None:
+    [found] = open_index(made, "dense", lambda model: HashEncoder("copy@1")).retrieve(["harbour"], 1, [()])
+    assert found
+
+
 def test_the_encoder_is_found_where_the_index_says(made: Path) -> None:
     asked: list[str] = []
     open_index(made, "dense", lambda model: asked.append(model) or HashEncoder())

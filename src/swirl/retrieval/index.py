@@ -283,7 +283,7 @@ def _bm25(folder: Path, corpus: Stored, manifest: Manifest) -> Bm25:
 
 def _dense(folder: Path, corpus: Stored, manifest: Manifest, encoder: Callable[[str], Encoder]) -> Dense:
     made = encoder(manifest.model)
-    if made.name != manifest.encoder:
+    if made.name.rpartition("@")[2] != manifest.encoder.rpartition("@")[2]:  # a copy may have another name
         raise ConfigError(
             f"{folder} was made with the encoder {manifest.encoder}, and {made.name} would read the queries: their embeddings cannot be"
             " compared; set search.encoder to the one that made it, or make the index again"
