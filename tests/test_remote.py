@@ -223,7 +223,8 @@ def test_a_scope_cannot_be_told_to_a_service(service: Service) -> None:
     [
         ({"url": "localhost:8000"}, "must begin with http:// or https://"),
         ({"url": "http://[::1/retrieve"}, "search.url is no address"),
-        ({"url": "http://me:s3cret@host/"}, "holds a password, which would be written into the run folder"),
+        ({"url": "http://me:s3cret@host/"}, "holds a password or a token, which would be written"),
+        ({"url": "http://s3cret@host/"}, "holds a password or a token, which would be written into the run folder"),
         (
             {"url": "http://host/", "index": "x"},
             "the service decides how it searches, and in what; leave search.index out",

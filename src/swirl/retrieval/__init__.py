@@ -40,7 +40,7 @@ class Encoder(Protocol):
     """Texts as vectors, such that a query is close to the passages that answer it."""
 
     name: str
-    """`<model>@<hash of its weights>`: vectors of two encoders cannot be compared."""
+    """`<model>@<hash of its weights>`: vectors of encoders with different hashes cannot be compared."""
 
     def encode(self, texts: Sequence[str], *, queries: bool) -> np.ndarray:
         """One row of length 1 a text, in single precision; `queries` says that the texts are these, and not passages."""
@@ -103,9 +103,10 @@ class SearchConfig:
             raise ConfigError(
                 "search.url must begin with http:// or https:// and a host, e.g. http://127.0.0.1:8000/retrieve"
             )
-        if parts.password and not re.fullmatch(r"\$\w+", parts.password):
+        secret = parts.password or parts.username
+        if secret and not re.fullmatch(r"\$\w+", secret):
             raise ConfigError(
-                "search.url holds a password, which would be written into the run folder; name an environment variable in its place:"
+                "search.url holds a password or a token, which would be written into the run folder; name an environment variable instead:"
                 " https://USER:$NAME@HOST/..."
             )
         other = [name for name in ("index", "encoder") if getattr(self, name)]
