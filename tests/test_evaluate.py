@@ -20,6 +20,7 @@ from swirl.protocol import instructions
 from swirl.recipe import RunConfig, load_recipe
 from swirl.records import Appender, read
 from swirl.run import Run
+from swirl.stages import run_stage
 from swirl.stages.evaluate import evaluate
 from swirl.types import Rules, StopReason
 
@@ -215,6 +216,37 @@ def test_a_second_policy_that_is_not_there_is_found_before_the_first_answers(tmp
     with pytest.raises(ModelError, match=r"evaluate\.against: .*nothing"):
         evaluate(run)
     assert not any(path.stat().st_size for path in run.evaluation.glob("*.jsonl"))
+
+
+def test_a_slip_in_the_name_of_a_policy_can_be_mended_in_the_same_folder(tmp_path: Path) -> None:
+    """Nothing was answered, so nothing contradicts the new settings."""
+    wrong = replace(config(modes=("greedy",)), policy=replace(SMOKE.policy, model=str(tmp_path / "nothing")))
+    with pytest.raises(ModelError, match="nothing"):
+        run_stage("evaluate", tmp_path / "run", wrong)
+    run_stage("evaluate", tmp_path / "run", config(modes=("greedy",)))
+    run = Run.open(tmp_path / "run")
+    assert run.config.policy.model == SMOKE.policy.model
+    assert len(records(run, "before-world-greedy")) == 4
+    run_stage("evaluate", run.path, config(modes=("greedy",), questions=2), redo=True)
+    assert len(records(run, "before-world-greedy")) == 2, "what is there is removed where that is asked for"
+
+
+def test_a_task_without_training_questions_can_be_evaluated_where_nothing_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dev").mkdir()
+    rows = [{"question": f"Half of {number}?", "answer": f"{number}/2 #### {number / 2}"} for number in range(2)]
+    (tmp_path / "dev" / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ["evaluate", "--policy", "bundled", "--out", str(tmp_path / "out"), "--evaluate.modes", "greedy"]
+    status, said = answer(capsys, [*words, "--tasks", f"gsm8k:{tmp_path / 'dev'}", "--evaluate.questions", "2"])
+    assert status == 0, said
+    assert "whether questions of gsm8k are training questions too was not looked at" in said
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["n"] == 2
+
+    run = Run.open(tmp_path / "out")
+    run.warm_model.mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"train\.jsonl"):
+        evaluate(run)
 
 
 def test_records_of_an_older_version_are_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def test_what_a_baseline_or_a_warm_start_was_made_with_stays(
 ) -> None:
     run = Run.create(tmp_path, RunConfig())
     (tmp_path / stage).mkdir()
+    (tmp_path / stage / "before-world-greedy.jsonl").write_text("{}")
     part, name = setting.split(".")
     changed = dataclasses.replace(run.config, **{part: dataclasses.replace(getattr(run.config, part), **{name: value})})
     with pytest.raises(RunFolderError, match=f"has run with other settings .{setting}"):

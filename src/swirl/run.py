@@ -52,7 +52,7 @@ _OUTPUTS = {
     "judge": ["verdicts*.jsonl"],
     "filter": ["selection.json"],
     "train": ["train"],
-    "evaluate": ["evaluation", "summary.json"],
+    "evaluate": ["evaluation/*", "summary.json"],
     "report": ["report.html"],
 }
 _START = ("seed", "policy.model", "policy.dtype")

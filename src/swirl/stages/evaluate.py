@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from swirl.catalog import open_grader, open_judge, open_policy, open_task, open_toolbox, require_model
-from swirl.errors import ConfigError
+from swirl.errors import ConfigError, SwirlError
 from swirl.evaluate import EvaluatedTrajectory, Mode, ToolUse, When, answer_all, grade, without_tools
 from swirl.judges import Judge
 from swirl.judges.grader import Grader
@@ -123,16 +123,27 @@ def _parts(run: Run, task: Task) -> Iterator[_Part]:
 def _trained_on(run: Run, parts: Sequence[_Part], tasks: Mapping[str, Task]) -> dict[str, int]:
     """How many of each task's questions are among the training questions of any task, by their normalised texts; tasks without one are
     left out. Tasks that are open already are not opened again."""
-    config = run.config
-    count = max(config.generate.questions, config.warm_start.questions)
     texts = {
         normalise(question.text)
-        for spec in config.generate.tasks
-        for question in islice((tasks.get(spec) or open_task(spec)).questions("train", config.seed), count)
+        for spec in run.config.generate.tasks
+        for question in _training_questions(run, tasks.get(spec) or open_task(spec))
     } - {""}
     asked = {part.task.name: part.questions for part in parts}
     found = {name: sum(normalise(question.text) in texts for question in own) for name, own in asked.items()}
     return {name: number for name, number in found.items() if number}
+
+
+def _training_questions(run: Run, task: Task) -> list[Question]:
+    """Those that the run draws from a task. Where nothing was trained, a task that has none to be read can be evaluated all the same."""
+    config = run.config
+    count = max(config.generate.questions, config.warm_start.questions)
+    try:
+        return list(islice(task.questions("train", config.seed), count))
+    except SwirlError as error:
+        if trained(run) or run.warm_model.exists():
+            raise
+        say(f"evaluate: whether questions of {task.name} are training questions too was not looked at ({error})")
+        return []
 
 
 def _labelling(run: Run, questions: Sequence[Question]) -> Judge | None:
