@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from swirl.errors import ConfigError
-from swirl.evaluate import EvaluatedTrajectory
+from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory, ToolUse
 from swirl.recipe import Arm, Recipe, RunConfig, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
@@ -59,6 +60,21 @@ def test_outcomes_are_read_from_a_run_per_task_and_overall(tmp_path: Path) -> No
     for task in ("t", "overall"):
         assert found.correct["before", task, "greedy"] == {"t/q": 0.0}
         assert found.correct["after", task, "greedy"] == {"t/q": 1.0}
+
+
+@pytest.mark.parametrize(("tools", "share"), [(("with", "without"), 0.75), (("without",), 0.0)])
+def test_an_outcome_is_of_all_answers_with_tools_where_they_are_on_offer(
+    tools: tuple[ToolUse, ...], share: float, tmp_path: Path
+) -> None:
+    """Whatever the order of the files, and wherever the right answers stand."""
+    run = Run.create(tmp_path / "run", replace(RunConfig(), evaluate=EvaluateConfig(tools=tools)))
+    run.evaluation.mkdir()
+    for use in tools:
+        name = f"before-t-greedy{'-without' if use == 'without' else ''}.jsonl"
+        right = (True, True, True, False) if use == "with" else (False, False, False, False)
+        with Appender(run.evaluation / name, EvaluatedTrajectory) as out:
+            out.append([structs.replace(record("before", correct), tools=use == "with") for correct in right])
+    assert read_outcome(run, "rl", 3).correct["before", "t", "greedy"] == {"t/q": share}
 
 
 def test_an_arm_that_was_not_evaluated_in_some_way_has_no_row_there() -> None:

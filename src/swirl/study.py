@@ -42,7 +42,7 @@ class Outcome:
     arm: str
     seed: int
     correct: Mapping[tuple[str, str, str], Mapping[str, float]]
-    """(before | after, task, mode) -> question id -> 1.0 or 0.0."""
+    """(before | after, task, mode) -> question id -> share of its answers that are right."""
     num_trained: int = 0
     """Trajectories it was trained on."""
 
@@ -135,14 +135,17 @@ def _borrow(run: Run, donor: Run) -> None:
 
 
 def read_outcome(run: Run, arm: str, seed: int) -> Outcome:
-    """Which questions a run answered right, before and after, with the first of its prompt styles."""
-    first = (run.config.evaluate.prompts or (run.config.generate.prompt,))[0]
-    correct: dict[tuple[str, str, str], dict[str, float]] = {}
+    """How far a run answered each question right, before and after, with the first of its prompt styles, and with tools where they were on
+    offer: as in the headline of its summary."""
+    evaluated = run.config.evaluate
+    first, offered = (evaluated.prompts or (run.config.generate.prompt,))[0], "with" in evaluated.tools
+    answers: dict[tuple[str, str, str], dict[str, list[bool]]] = {}
     for path in sorted(run.evaluation.glob("*.jsonl")):
         for record in read(path, EvaluatedTrajectory):
-            for task in (record.task, "overall") if record.prompt is first else ():
-                answers = correct.setdefault((record.policy, task, record.mode), {})
-                answers[f"{record.task}/{record.trajectory.question.id}"] = float(record.correct)
+            for task in (record.task, "overall") if record.prompt is first and record.tools is offered else ():
+                place = answers.setdefault((record.policy, task, record.mode), {})
+                place.setdefault(f"{record.task}/{record.trajectory.question.id}", []).append(record.correct)
+    correct = {place: {name: sum(each) / len(each) for name, each in own.items()} for place, own in answers.items()}
     selection = read_document(run.selection, Selection, f"swirl filter {run.path}") if run.selection.exists() else None
     return Outcome(arm, seed, correct, len(selection.kept) if selection else 0)
 
