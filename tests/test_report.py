@@ -1,5 +1,6 @@
 """The page and the table: whatever a model wrote is text, what is missing is said, labels by the training judge are named as such."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,31 @@ def test_one_policy_has_no_second_column_and_no_difference() -> None:
 def test_two_policies_are_called_by_what_they_are() -> None:
     told = summary(*records("before", "greedy", 4), *records("after", "greedy", 9))
     assert headings(told) == ("before", "after")
-    assert headings({**told, "policies": {"before": "bundled", "against": "other"}}) == ("policy", "against")
+    assert (columns(told)[-1], headline(told)[0][-2]) == ("difference [95 %]", "gain [95 %]")
+    other = {**told, "policies": {"before": "bundled", "against": "other"}}
+    assert headings(other) == ("policy", "against")
+    assert (columns(other)[-1], headline(other)[0][-2]) == ("against - policy [95 %]", "against - policy [95 %]")
+
+
+def test_an_evaluation_on_its_own_speaks_of_no_training(run: Run) -> None:
+    told = json.loads(run.summary.read_text())
+    write_json(run.summary, {**told, "trained": False, "policies": {"before": "bundled", "against": "other"}})
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert "t, greedy, against: right" in page
+    assert "wrong by policy, right by against" in page
+    for word in ("swirl train", "swirl filter", "Training trajectories", "right after", "greedy, before"):
+        assert word not in page
+
+
+def test_a_policy_on_its_own_shows_what_it_answered(run: Run) -> None:
+    write_json(
+        run.summary, {**summary(*records("before", "greedy", 4), *records("before", "sampled", 4)), "trained": False}
+    )
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert page.count("t, greedy, policy: right") == page.count("t, greedy, policy: wrong") == 2
+    assert "Nothing to compare" not in page
 
 
 def test_questions_gained_and_lost_are_listed_as_text(run: Run) -> None:
@@ -160,7 +185,22 @@ def test_with_and_without_tools_stand_side_by_side(run: Run) -> None:
     console.print(terminal_figures(told))
     text = console.export_text()
     assert "What tools are worth" in text
+    assert "p is McNemar's, on first answers alone" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_what_tools_are_worth_is_whole_on_a_narrow_terminal_however_long_its_names() -> None:
+    sheet = summary(*records("before", "greedy", 4), *records("after", "greedy", 4))["table"][0]
+    name = {"task": "mquake_hard", "mode": "sampled", "prompt": "reasoned", "policy": "after"}
+    figures = {"with_tools": {"mean": 1.0}, "without": {"mean": 0.0}, "mcnemar": {"p": 0.0}}
+    one = {**name, **figures, "difference": {"mean": 1.0, "ci95": [1.0, 1.0]}}
+    told = {"table": [sheet], "policies": {"against": "other"}, "prompts": {"bare": {}}, "tools": [one]}
+    console = Console(width=80, record=True)
+    console.print(terminal_figures(told))
+    text = console.export_text()
+    assert "…" not in text
+    assert "< 0.001" in text
+    assert "+100.0 [+100.0, +100.0]" in text
 
 
 def test_what_a_model_wrote_is_shown_as_text(run: Run) -> None:

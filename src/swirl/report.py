@@ -12,8 +12,9 @@ from typing import Any
 from swirl import tables
 from swirl.filters import Selection
 from swirl.records import read, read_document, write_atomically
-from swirl.samples import changed_questions, evaluated_samples, training_samples
+from swirl.samples import changed_questions, evaluated_samples, samples_of_one, training_samples
 from swirl.summary import read_summary
+from swirl.types import Trajectory
 
 
 def write_report(path: Path) -> None:
@@ -40,9 +41,18 @@ def view(path: Path) -> dict[str, Any]:
         "curves": _curves(path / "train" / "metrics.jsonl"),
         "selection": selection,
         "reasons": _reasons(selection),
-        "evaluated": evaluated_samples(path / "evaluation"),
+        **_samples(path, summary),
         "trained": training_samples(path, selection),
     }
+
+
+def _samples(path: Path, summary: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Trajectories of evaluated policies; `alone` is whether the page is of an evaluation, with no run around it."""
+    alone = summary is not None and not summary["trained"] and not (path / Trajectory.FILE).exists()
+    names = tables.headings(summary) if summary else ("before", "after")
+    if len(names) == 1:
+        return {"alone": alone, "evaluated": [], "answered": samples_of_one(path / "evaluation")}
+    return {"alone": alone, "evaluated": evaluated_samples(path / "evaluation", names), "answered": []}
 
 
 def _evaluation(path: Path, summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,21 +59,39 @@ def _is_first(record: EvaluatedTrajectory) -> bool:
     return record.trajectory.sample == 0
 
 
-def evaluated_samples(folder: Path, each: int = 2) -> list[tuple[str, Shown, Shown]]:
-    """Pairs of before and after on one question, answered greedily with tools: repaired, broken, and wrong both times."""
-    pairs: dict[str, list[tuple[str, Shown, Shown]]] = {
-        "wrong before, right after": [],
-        "right before, wrong after": [],
-        "wrong both times": [],
-    }
+def evaluated_samples(
+    folder: Path, names: Sequence[str] = ("before", "after"), each: int = 2
+) -> list[tuple[str, Shown, Shown]]:
+    """Pairs of both policies, by their names, on one question, answered greedily with tools: wrong by the first alone, right by the first
+    alone, and wrong by both."""
+    first, second = (name if names[0] == "before" else f"by {name}" for name in names)
+    kinds = {(False, True): f"wrong {first}, right {second}", (True, False): f"right {first}, wrong {second}"}
+    kinds[False, False] = "wrong both times"
+    pairs: dict[str, list[tuple[str, Shown, Shown]]] = {kind: [] for kind in kinds.values()}
     for both in evaluated_pairs(folder):
         taken = dict.fromkeys(pairs, 0)
         for before, after in both:
-            kind = _kind(before.correct, after.correct)
-            if kind in taken and taken[kind] < each and before.mode == "greedy" and before.tools:
+            kind = kinds.get((before.correct, after.correct), "")
+            if kind and taken[kind] < each and _is_shown(before):
                 taken[kind] += 1
-                pairs[kind].append((kind, _evaluated(before), _evaluated(after)))
+                pairs[kind].append((kind, _evaluated(before, names[0]), _evaluated(after, names[1])))
     return [pair for kind in pairs.values() for pair in kind]
+
+
+def samples_of_one(folder: Path, each: int = 2) -> list[Shown]:
+    """Of a policy that was evaluated on its own: the first right answers and the first wrong ones, file by file, greedy and with tools."""
+    found = []
+    for path in sorted(folder.glob("before-*.jsonl")) if folder.is_dir() else ():
+        taken = {True: 0, False: 0}
+        for record in filter(_is_shown, read(path, EvaluatedTrajectory)):
+            taken[record.correct] += 1
+            if taken[record.correct] <= each:
+                found.append(_evaluated(record, "policy"))
+    return found
+
+
+def _is_shown(record: EvaluatedTrajectory) -> bool:
+    return record.mode == "greedy" and record.tools
 
 
 def changed_questions(folder: Path, most: int = 10) -> list[tuple[str, str, int, list[Changed]]]:
@@ -104,14 +122,8 @@ def _answer(record: EvaluatedTrajectory) -> str:
     return trajectory.answer if trajectory.answer is not None else f"no answer ({ending})"
 
 
-def _kind(before: bool, after: bool) -> str:
-    if after:
-        return "right both times" if before else "wrong before, right after"
-    return "right before, wrong after" if before else "wrong both times"
-
-
-def _evaluated(record: EvaluatedTrajectory) -> Shown:
-    title = f"{record.task}, {record.mode}, {record.policy}: {'right' if record.correct else 'wrong'}"
+def _evaluated(record: EvaluatedTrajectory, name: str) -> Shown:
+    title = f"{record.task}, {record.mode}, {name}: {'right' if record.correct else 'wrong'}"
     return shown(record.trajectory, record.verdicts, title)
 
 

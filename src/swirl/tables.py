@@ -14,8 +14,8 @@ from rich.text import Text
 SHARPENING = "A gain at temperature 1 alone may be mere sharpening; greedy decoding stands beside it."
 
 LEGEND = (
-    "Shares in %, differences in points with 95 % intervals (paired bootstrap over questions). Steps, tool calls and tokens are means a "
-    "question; calls refused are a share of calls, malformed and good steps of steps."
+    "Shares in %, differences in points with 95 % intervals (paired bootstrap over questions). Steps, tool calls and tokens are means an "
+    "answer; calls refused are a share of calls, malformed and good steps of steps. p is McNemar's, on first answers alone."
 )
 
 _LABELS = {
@@ -57,7 +57,12 @@ def headings(summary: Mapping[str, Any]) -> tuple[str, ...]:
 def columns(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """What stands above the rows of a sheet; where there is one policy there is no difference."""
     names = headings(summary)
-    return ("figure", *names, "difference [95 %]") if len(names) > 1 else ("figure", *names)
+    return ("figure", *names, f"{_second_less_first(names)} [95 %]") if len(names) > 1 else ("figure", *names)
+
+
+def _second_less_first(names: Sequence[str], word: str = "difference") -> str:
+    """What a difference of two policies is called: where they are no before and after, which is taken from which has to be told."""
+    return word if names[0] == "before" else " - ".join(reversed(names))
 
 
 def remarks(summary: Mapping[str, Any]) -> list[str]:
@@ -135,7 +140,7 @@ def decodings(stand: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 def headline(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Accuracy overall, by task and by prompt style, as far as there are several; what stands above the rows is the first of them."""
     names = headings(summary)
-    gain = ("gain [95 %]",) if len(names) > 1 else ()
+    gain = (f"{_second_less_first(names, 'gain')} [95 %]",) if len(names) > 1 else ()
     found: list[tuple[str, ...]] = [("", "decoding", *names, *gain, "labels")]
     for name, stand in places(summary):
         for decoding, part in decodings(stand):
@@ -193,7 +198,8 @@ def rows(sheet: Mapping[str, Any]) -> list[Row]:
         if name == "accuracy":
             found.append(("  95 % interval", _interval(one), _interval(other), ""))
         if name == "judged":
-            found.append(("  questions graded", _n(one), _n(other), ""))
+            mine, its = (str(figure["n"]) if figure else "" for figure in (one, other))
+            found.append(("  questions graded", mine, its, ""))
     return found
 
 
@@ -215,10 +221,6 @@ def _mean(name: str, figure: Mapping[str, Any] | None) -> str:
 
 def _interval(figure: Mapping[str, Any] | None) -> str:
     return "" if figure is None else "–".join(f"{100 * end:.1f}" for end in figure["ci95"])
-
-
-def _n(figure: Mapping[str, Any] | None) -> str:
-    return "" if figure is None else str(figure["n"])
 
 
 def _difference(name: str, figure: Mapping[str, Any] | None) -> str:
@@ -282,17 +284,17 @@ def terminal_figures(summary: Mapping[str, Any]) -> RenderableType:
         table = _table(columns(summary), rows(sheet), widths=(20, 11, 11, 24))
         parts += [Text(title(sheet), style="bold"), Text(about(sheet), style="dim"), table, *below, Text()]
     if compared := tool_rows(summary):
-        above = ("accuracy", "without tools", "with", "difference [95 %]", "p")
+        above = ("accuracy", "without", "with", "difference [95 %]", "p")
         parts += [Text("What tools are worth", style="bold"), _table(above, compared), Text()]
     return Group(*parts, Text(LEGEND, style="dim"), Text())
 
 
 def _table(above: Sequence[str], below: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> Table:
-    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading."""
+    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading. Where room is short, its name is wrapped."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for place, heading in enumerate(above):
         least = widths[place] if widths else None
-        table.add_column(heading, no_wrap=True, justify="right" if place else "left", min_width=least)
+        table.add_column(heading, no_wrap=bool(place), justify="right" if place else "left", min_width=least)
     for row in below:
         table.add_row(*map(Text, row[: len(above)]))
     return table
