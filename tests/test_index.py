@@ -2,7 +2,10 @@
 
 import contextlib
 import errno
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,9 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from corpora import CORPORA, TEXTS, HashEncoder, names, passages, rows
 from swirl.errors import ConfigError, RecordError, RunFolderError, SwirlError
+from swirl.records import write_json
 from swirl.retrieval import Encoder, Retriever, bm25
 from swirl.retrieval.bm25 import Bm25
 from swirl.retrieval.dense import Dense
@@ -139,6 +144,16 @@ def test_an_index_is_searched_as_it_was_made(made: Path, tmp_path: Path) -> None
         open_index(made, "dense", lambda model: HashEncoder("hash@2"))
 
 
+def test_a_manifest_names_no_file_elsewhere(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    shutil.copytree(made, folder)
+    manifest = read_manifest(folder)
+    named = structs.replace(manifest, files={**manifest.files, "../secret": manifest.files["passages.jsonl"]})
+    write_json(folder / MANIFEST, named.sealed())
+    with pytest.raises(RecordError, match="it is not what `swirl index` wrote"):
+        verify(folder)
+
+
 def test_an_encoder_is_known_by_its_weights_whatever_it_is_called(made: Path) -> None:
     [found] = open_index(made, "dense", lambda model: HashEncoder("copy@1")).retrieve(["harbour"], 1, [()])
     assert found
@@ -200,6 +215,32 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(RunFolderError, match=r"cannot write .*made: No space left on device; nothing of it is left"):
         build(partial(rows, CORPUS), tmp_path / "made")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_while_embeddings_are_written_is_said(tmp_path: Path) -> None:
+    """On a small disk of its own, where the machine lets us have one."""
+    script = tmp_path / "build.py"
+    script.write_text(
+        "from functools import partial; from pathlib import Path\n"
+        "from corpora import HashEncoder, passages, rows; from swirl.errors import RunFolderError\n"
+        "from swirl.retrieval.index import build\n"
+        "corpus = passages([('', f'harbour{place}') for place in range(3000)])\n"
+        "try:\n"
+        "    build(partial(rows, corpus), Path('disk/made'), engine='dense', encoder=HashEncoder())\n"
+        "except RunFolderError as error:\n"
+        "    print(error, list(Path('disk').iterdir()))\n"
+    )
+    (tmp_path / "disk").mkdir()
+    mount = "mount -t tmpfs -o size=360k tmpfs disk"
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount], cwd=tmp_path, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    command = ["unshare", "-rm", "sh", "-c", f"{mount} && exec {sys.executable} build.py"]
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert "cannot write disk/made: No space left on device; nothing of it is left" in done.stdout
+    assert done.stdout.endswith("[]\n")
 
 
 def test_postings_and_embeddings_are_mapped_and_not_read_into_memory(made: Path) -> None:

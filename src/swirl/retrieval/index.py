@@ -140,18 +140,17 @@ def _told(corpus: Stored, advance: Advance) -> Iterator[Passage]:
 
 def _index_meaning(part: Path, encoder: Encoder) -> None:
     corpus = Stored(part)
-    with progress("embed", len(corpus), unit="passages") as advance:
-        batches, start = dense.embedded(corpus, encoder, advance), 0
+    with progress("embed", len(corpus), unit="passages") as advance, (part / _EMBEDDINGS).open("wb") as file:
+        batches = dense.embedded(corpus, encoder, advance)
         first_BD = next(batches)
         shape = (len(corpus), first_BD.shape[1])
-        made = np.lib.format.open_memmap(part / _EMBEDDINGS, mode="w+", dtype=np.float32, shape=shape)
+        # written, not mapped: a disk that fills up is an error here, and would be a signal there
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for batch_BD in chain([first_BD], batches):
-            made[start : start + len(batch_BD)] = batch_BD
-            start += len(batch_BD)
-    made.flush()
+            file.write(batch_BD.astype("<f4").tobytes())
     if len(corpus) > dense.EXACT and dense.has_faiss():
         say(f"graph: faiss reads {len(corpus):,} embeddings; this may take a while")
-        dense.make_graph(made, part / _GRAPH)
+        dense.make_graph(mapped(part / _EMBEDDINGS), part / _GRAPH)
 
 
 @contextmanager
@@ -221,7 +220,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"expected an index at {folder}, found no {MANIFEST} in it; make one: swirl index CORPUS --out {folder}"
         )
     manifest = read_document(path, Manifest, f"swirl index CORPUS --out {folder}")
-    if manifest != manifest.sealed() or not _needed(manifest) <= set(manifest.files):
+    if manifest != manifest.sealed() or not _needed(manifest) <= set(manifest.files) <= _WRITTEN:
         raise RecordError(f"{path}: it is not what `swirl index` wrote (its digest differs); make the index again")
     return manifest
 
