@@ -9,7 +9,7 @@ import pytest
 from official_rows import CONTEXT, HOTPOTQA, MUSIQUE, TWO_WIKI
 from swirl.catalog import open_task
 from swirl.errors import ConfigError, MissingExtra
-from swirl.tasks.hub import hub_rows, is_path
+from swirl.tasks.hub import default_location, hub_rows, is_path
 
 datasets = pytest.importorskip("datasets", reason="datasets is not installed")
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
@@ -106,3 +106,14 @@ def test_a_folder_that_is_there_is_no_hub_id(tmp_path: Path, monkeypatch: pytest
     assert not is_path("data/mine")
     Path("data/mine").mkdir(parents=True)
     assert is_path("data/mine")
+
+
+def test_without_the_variable_no_folder_here_is_taken_for_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("missing/hotpotqa", "hotpotqa"):
+        Path(folder).mkdir(parents=True)
+    for unset in ("", None):
+        monkeypatch.setenv("SWIRL_DATA", unset) if unset is not None else monkeypatch.delenv("SWIRL_DATA")
+        assert default_location("hotpotqa", "hotpotqa/hotpot_qa") == "hotpotqa/hotpot_qa"

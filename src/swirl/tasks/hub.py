@@ -10,8 +10,9 @@ from swirl.rows import Row
 
 def default_location(folder: str, hub_id: str) -> str:
     """The data set's folder in the one that the environment variable SWIRL_DATA names, where it is there; else its hub id."""
-    path = Path(os.environ.get("SWIRL_DATA") or "missing", folder).expanduser()
-    return str(path) if path.is_dir() else hub_id
+    data = os.environ.get("SWIRL_DATA")
+    path = Path(data or "", folder).expanduser()
+    return str(path) if data and path.is_dir() else hub_id
 
 
 def is_path(location: str) -> bool:
