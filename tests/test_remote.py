@@ -167,6 +167,11 @@ def test_nothing_listens(service: Service) -> None:
     assert len(waits) == 2
 
 
+def test_what_is_asked_once_is_not_counted() -> None:
+    with pytest.raises(ToolFailure, match="nothing listens there; see"):
+        Remote("http://127.0.0.1:1/retrieve", retries=0).retrieve(["x"], 1, [()])
+
+
 def test_secrets_are_sent_and_never_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEARCH_PASSWORD", "s3cret")
     monkeypatch.setenv("SEARCH_KEY", "k3y")

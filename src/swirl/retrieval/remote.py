@@ -99,7 +99,7 @@ class Remote:
                 problem, asked_for = _reason(error), None
             if attempt < self._retries:
                 self._sleep(wait(attempt) if asked_for is None else min(asked_for, _LONGEST_WAIT))
-        raise self._failure(f"{problem}, {self._retries + 1} times")
+        raise self._failure(f"{problem}, {self._retries + 1} times" if self._retries else problem)
 
     def _send(self, request: Request) -> bytes:
         with _OPENER.open(request, timeout=self._timeout) as reply:
