@@ -126,6 +126,31 @@ def test_what_we_cannot_do_is_refused(
         load_encoder(str(folder), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("modules.json", [{"kind": "x"}], "expected a list of layers with type and path"),
+        ("modules.json", 3, "expected a list of layers with type and path"),
+        ("1_Pooling/config.json", [], r"expected a JSON object, found \[\]"),
+        ("sentence_bert_config.json", "x", "expected a JSON object, found 'x'"),
+        ("config_sentence_transformers.json", [1], r"expected a JSON object, found \[1\]"),
+    ],
+)
+def test_a_file_of_another_form_is_named(name: str, content: object, sentence: str, tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "encoder", {"pooling_mode_mean_tokens": True})
+    (folder / name).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=f"{name}: {sentence}"):
+        load_encoder(str(folder), "cpu")
+
+
+def test_prompts_that_are_not_to_be_pooled_are_refused_where_there_are_some(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "encoder", {"pooling_mode_mean_tokens": True, "include_prompt": False})
+    assert load_encoder(str(folder), "cpu").encode(["x"], queries=True).shape == (1, 16)
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"query": "query: "}}))
+    with pytest.raises(ModelError, match="leaves what stands before a text out of the pooling"):
+        load_encoder(str(folder), "cpu")
+
+
 def test_what_is_no_encoder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"search\.encoder must be a model folder or a hub id"):
         load_encoder(str(tmp_path / "nowhere"), "cpu")

@@ -99,15 +99,20 @@ def load_encoder(model: str, device: str = "auto") -> SentenceEncoder:
     folder = locate(model, "search.encoder")
     pool = _pool(folder)
     network, tokenizer = _load_network(folder).to(on_device(device)), load_tokenizer(folder)
-    prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
     return SentenceEncoder(
         name=f"{label(model)}@{weights_digest(folder)[:12]}",
         network=network,
         tokenizer=tokenizer,
         pool=pool,
         longest=_longest(folder, tokenizer, network),
-        before={"query": prompts.get("query", ""), "passage": prompts.get("document", prompts.get("passage", ""))},
+        before=_before(folder),
     )
+
+
+def _before(folder: Path) -> Mapping[str, str]:
+    """What stands before queries, and before passages."""
+    prompts = _table(folder / "config_sentence_transformers.json").get("prompts") or {}
+    return {"query": prompts.get("query", ""), "passage": prompts.get("document", prompts.get("passage", ""))}
 
 
 def _load_network(folder: Path) -> Any:
@@ -136,7 +141,7 @@ def _load_network(folder: Path) -> Any:
 
 def _longest(folder: Path, tokenizer: Any, network: Any) -> int:
     """Tokens of a text that are read: as the model says, at most as many as its network has positions for."""
-    said = _json(folder / "sentence_bert_config.json").get("max_seq_length")
+    said = _table(folder / "sentence_bert_config.json").get("max_seq_length")
     positions = getattr(network.config, "max_position_embeddings", None)
     limits = [int(limit) for limit in (said, positions, tokenizer.model_max_length) if limit]
     return min(limits) if said else min([_LONGEST, *limits])
@@ -144,16 +149,17 @@ def _longest(folder: Path, tokenizer: Any, network: Any) -> int:
 
 def _pool(folder: Path) -> Pool:
     """The pooling that `modules.json` names, where it names nothing else that we do not have."""
-    modules = _json(folder / "modules.json") or []
-    kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
-    unknown = [kind for kind in kinds if kind not in _KINDS]
+    layers = _layers(folder)
+    unknown = [kind for kind in layers if kind not in _KINDS]
     if unknown:
         raise ModelError(
             f"the encoder in {folder} has a layer of kind {unknown[0]}; expected {', '.join(_KINDS)}: name another"
         )
-    if "Pooling" not in kinds:
+    if "Pooling" not in layers:
         return mean
-    config = _json(folder / modules[kinds.index("Pooling")]["path"] / "config.json")
+    config = _table(folder / layers["Pooling"] / "config.json")
+    if config.get("include_prompt") is False and any(_before(folder).values()):
+        raise ModelError(f"the encoder in {folder} leaves what stands before a text out of the pooling; name another")
     chosen = [name for name, value in config.items() if name.startswith("pooling_mode") and value is True]
     named = f"pooling_mode_{config.get('pooling_mode')}"
     ways = chosen or [name for name in _POOLS if name in (named, f"{named}_tokens", f"{named}_token")]
@@ -163,6 +169,21 @@ def _pool(folder: Path) -> Pool:
             f"the encoder in {folder} is pooled by {' and '.join(ways) or 'nothing known'}; expected one of {known}"
         )
     return _POOLS[ways[0]]
+
+
+def _layers(folder: Path) -> Mapping[str, str]:
+    """Kind of each layer that `modules.json` names -> its folder; empty where there is no such file."""
+    try:
+        return {str(each["type"]).rpartition(".")[2]: str(each["path"]) for each in _json(folder / "modules.json")}
+    except (TypeError, KeyError) as error:
+        raise ModelError(f"{folder / 'modules.json'}: expected a list of layers with type and path") from error
+
+
+def _table(path: Path) -> Mapping[str, Any]:
+    found = _json(path)
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {found!r:.40}")
+    return found
 
 
 def _json(path: Path) -> Any:
