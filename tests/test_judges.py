@@ -20,6 +20,7 @@ from swirl.judges.random import Random
 from swirl.judges.reference import Reference
 from swirl.judges.rule import Rule, judge_step
 from swirl.judges.solver import Solver
+from swirl.judges.sub_questions import judge_action
 from swirl.policies import Sampling
 from swirl.policies.scripted import ScriptedPolicy
 from swirl.protocol import parse, write
@@ -402,6 +403,23 @@ def test_an_answer_is_good_when_it_is_accepted_and_all_sub_questions_were_looked
 
 
 @pytest.mark.skipif("SWIRL_DATA" not in os.environ, reason="SWIRL_DATA names no folder with real questions")
+def test_a_number_that_no_earlier_sub_question_has_is_text() -> None:
+    asked = ("Who had the #1 hit of 1983?", "Which chart ranks #1 as its #10?")
+    hops = [
+        {"question": text, "answer": gold, "passage": f"p{place}"}
+        for place, (text, gold) in enumerate(zip(asked, ("Ada Quill", "Lumen Chart"), strict=True))
+    ]
+    question = Question(id="q", task="musique", text="?", answers=("Lumen Chart",), meta={"decomposition": hops})
+    state = Trajectory(id="q/0", question=question, rules=Rules())
+    first = judge_action(state, ToolCall("search", "#1 hit of 1983"))
+    assert (first.good, first.reason) == (True, "asks `Who had the #1 hit of 1983?`")
+    step = Step(
+        text="", action=ToolCall("search", "#1 hit of 1983"), observation=Observation("Ada Quill", passages=("p0",))
+    )
+    then = judge_action(structs.replace(state, steps=(step,)), ToolCall("search", "Ada Quill chart"))
+    assert then.reason == "asks `Which chart ranks Ada Quill as its #10?`"
+
+
 def test_the_decompositions_of_real_questions_are_good_at_their_time() -> None:
     """MuSiQue's training questions: the sub-questions in order, then the answer; and never before the first passage was shown."""
     path = Path(os.environ["SWIRL_DATA"], "musique", "train_ctx_100.jsonl")

@@ -1,6 +1,7 @@
 """What MuSiQue's decomposition of a question says of a step.
 
 It holds sub-questions in order, each with its answer and the passage that has it; `#1` in a later one stands for the answer of the first.
+Where no sub-question of that number came before, it is text like any other (`the #1 hit`).
 
 A search is good when it asks an *open* sub-question: one whose passage was not shown yet, and whose inputs are known, because their
 passages were shown, or because a result or the question says them. It asks it when it names at least half of each thing that the
@@ -72,7 +73,9 @@ def _open(state: Trajectory, hops: Sequence[Mapping[str, Any]], seen: Sequence[b
         was_seen or any(_says(text, hop["answer"]) for text in texts) for hop, was_seen in zip(hops, seen, strict=True)
     ]
     return [
-        hop for hop, was_seen in zip(hops, seen, strict=True) if not was_seen and all(known[i] for i in _inputs(hop))
+        hop
+        for hop, was_seen in zip(hops, seen, strict=True)
+        if not was_seen and all(known[i] for i in _inputs(hop, hops))
     ]
 
 
@@ -81,14 +84,16 @@ def _says(text: str, answer: str) -> bool:
     return bool(words) and stands_in(words, sequence(text))
 
 
-def _inputs(hop: Mapping[str, Any]) -> list[int]:
+def _inputs(hop: Mapping[str, Any], hops: Sequence[Mapping[str, Any]]) -> list[int]:
     """Places of the sub-questions whose answers this one needs."""
-    return [int(match[1]) - 1 for match in _INPUT.finditer(hop["question"])]
+    earlier = hops.index(hop)
+    return [int(match[1]) - 1 for match in _INPUT.finditer(hop["question"]) if 0 < int(match[1]) <= earlier]
 
 
 def _resolved(hop: Mapping[str, Any], hops: Sequence[Mapping[str, Any]]) -> str:
     """A sub-question with the answers put in."""
-    return _INPUT.sub(lambda match: str(hops[int(match[1]) - 1]["answer"]), hop["question"])
+    answers = {f"#{place + 1}": str(hops[place]["answer"]) for place in _inputs(hop, hops)}
+    return _INPUT.sub(lambda match: answers.get(match[0], match[0]), hop["question"])
 
 
 def _asks(query: str, hop: Mapping[str, Any], hops: Sequence[Mapping[str, Any]], question: str) -> bool:
@@ -96,6 +101,6 @@ def _asks(query: str, hop: Mapping[str, Any], hops: Sequence[Mapping[str, Any]],
     the question."""
     words, told = content(query), content(hop["question"])
     own = (set(names(hop["question"])) | told & set(names(question))) - {opening(hop["question"])}
-    about = [*(content(hops[place]["answer"]) for place in _inputs(hop)), own]
+    about = [*(content(hops[place]["answer"]) for place in _inputs(hop, hops)), own]
     about = [each for each in about if each] or [told]
     return bool(words) and all(2 * len(words & each) >= len(each) for each in about)
