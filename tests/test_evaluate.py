@@ -179,6 +179,21 @@ def test_flags_of_an_evaluation_without_a_run_are_refused_beside_one(
     assert "--out is for an evaluation without a run folder" in " ".join(said.split())
 
 
+def test_a_run_that_has_begun_is_no_place_for_an_evaluation_on_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is its owner told to generate again."""
+    run = Run.create(tmp_path / "run", config())
+    run.trajectories.write_text("{}")
+    status, said = answer(
+        capsys, ["evaluate", "--tasks", "world", "--policy", "bundled", "--out", str(run.path), "--redo"]
+    )
+    assert status == 2
+    assert f"evaluate it by `swirl evaluate {run.path}`, or name another folder as --out" in " ".join(said.split())
+    assert "--redo" not in said
+    assert run.trajectories.read_text() == "{}"
+
+
 def test_the_settings_fit_the_policy_unless_a_recipe_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled policy knows the bare prompt alone; others get the paper's."""
     asked: list[RunConfig] = []

@@ -125,6 +125,22 @@ def test_one_policy_has_no_second_column_and_no_difference() -> None:
     assert "Gained" not in text
 
 
+def test_gold_passages_are_of_the_questions_that_have_some_and_the_table_says_how_many() -> None:
+    some = [
+        structs.replace(one, trajectory=structs.replace(one.trajectory, question=with_gold(one, place < 3)))
+        for place, one in enumerate(records("before", "greedy", 4))
+    ]
+    [sheet] = summary(*some)["table"]
+    found = dict(row[:2] for row in rows(sheet))
+    assert (found["gold passages found"], found["  questions with gold"]) == ("0.0", "3")
+    [without] = summary(*records("before", "greedy", 4))["table"]
+    assert "  questions with gold" not in dict(row[:2] for row in rows(without))
+
+
+def with_gold(one: EvaluatedTrajectory, has_gold: bool) -> Question:
+    return structs.replace(one.trajectory.question, meta={"gold": ["p1"]} if has_gold else {})
+
+
 def test_two_policies_are_called_by_what_they_are() -> None:
     told = summary(*records("before", "greedy", 4), *records("after", "greedy", 9))
     assert headings(told) == ("before", "after")

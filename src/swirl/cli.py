@@ -166,11 +166,21 @@ def _evaluate(name: str, words: Sequence[str]) -> None:
             f"{given[0]} is for an evaluation without a run folder, found the run folder {out} too; leave one out"
         )
     if not has_run:
+        _require_free(out)
         config = replace(config, generate=replace(config.generate, tasks=config.evaluate.tasks))
     stages.run_stage("evaluate", out, config, redo=command.redo)
     if not has_run:
         stages.run_stage("report", out, config)
     _show(out, every=True)
+
+
+def _require_free(out: Path) -> None:
+    """The folder of an evaluation on its own may hold an evaluation, and no run that has begun: its stages are not to be done again."""
+    run = Run.open(out) if (out / "run.toml").is_file() else None
+    if begun := [stage for stage in ("warm_start", "generate", "train") if run and run.has(stage)]:
+        raise ConfigError(
+            f"{out} holds a run (`{begun[0]}` has written in it): evaluate it by `swirl evaluate {out}`, or name another folder as --out"
+        )
 
 
 def _base(words: Sequence[str]) -> RunConfig:

@@ -38,6 +38,8 @@ _LABELS = {
 """Figure -> its name in a table, in the order of the rows; what comes after an `@` in a figure is a row of its own."""
 _COUNTS = ("steps", "calls", "tokens")
 """Figures that are no shares."""
+_OF_SOME = {"judged": "  questions graded", "gold_recall": "  questions with gold"}
+"""Figures that not every question has -> the name of the row with how many do."""
 
 Row = tuple[str, str, str, str]
 """Figure, before, after, difference."""
@@ -197,9 +199,9 @@ def rows(sheet: Mapping[str, Any]) -> list[Row]:
         found.append((_label(name), _mean(name, one), _mean(name, other), _difference(name, difference.get(name))))
         if name == "accuracy":
             found.append(("  95 % interval", _interval(one), _interval(other), ""))
-        if name == "judged":
+        if name in _OF_SOME:
             mine, its = (str(figure["n"]) if figure else "" for figure in (one, other))
-            found.append(("  questions graded", mine, its, ""))
+            found.append((_OF_SOME[name], mine, its, ""))
     return found
 
 
@@ -214,9 +216,8 @@ def _label(name: str) -> str:
 
 
 def _mean(name: str, figure: Mapping[str, Any] | None) -> str:
-    if figure is None:
-        return ""
-    return f"{figure['mean']:.2f}" if name in _COUNTS else f"{100 * figure['mean']:.1f}"
+    times, digits = (1.0, 2) if name in _COUNTS else (100.0, 1)
+    return f"{times * figure['mean']:.{digits}f}" if figure else ""
 
 
 def _interval(figure: Mapping[str, Any] | None) -> str:
@@ -224,9 +225,8 @@ def _interval(figure: Mapping[str, Any] | None) -> str:
 
 
 def _difference(name: str, figure: Mapping[str, Any] | None) -> str:
-    if figure is None:
-        return ""
-    return _signed(figure, 1.0, 2) if name in _COUNTS else points(figure)
+    times, digits = (1.0, 2) if name in _COUNTS else (100.0, 1)
+    return _signed(figure, times, digits) if figure else ""
 
 
 def changes(sheet: Mapping[str, Any]) -> str:
