@@ -77,12 +77,26 @@ def test_the_untrained_policy_is_the_first_row_of_the_matrix(monkeypatch: pytest
 
 def test_a_curve_goes_through_the_arms_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
+    monkeypatch.setattr("swirl.plots.lines", lambda *given, **more: drawn.append((*given, more)) or "")
+    rows, values = [row("many", "world", 0.6), row("few", "world", 0.4)], {"many": 8, "few": 2}
+    curve(rows, {"setting": "train.actions", "values": values})
+    curve(rows, {"setting": "train.actions", "values": {"many": 8, "few": 0}})
+    for least, (points, across, _, more) in zip((2, 0), drawn, strict=True):
+        assert across == "train.actions"
+        assert [(point.x, point.y) for point in points["world"]] == [(least, 0.4), (8, 0.6)]
+        assert more == {"doubling": least > 0}
+
+
+def test_an_arm_stands_at_as_many_trajectories_as_it_was_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it asked for: here 3,000, of which 450 passed the filter."""
+    drawn: list[Any] = []
     monkeypatch.setattr("swirl.plots.lines", lambda *given, **more: drawn.append(given) or "")
-    values = {"many": 1000, "few": 100}
-    curve([row("many", "world", 0.6), row("few", "world", 0.4)], {"setting": "filter.size", "values": values})
-    [(points, across, _)] = drawn
-    assert across == "filter.size"
-    assert [(point.x, point.y) for point in points["world"]] == [(100, 0.4), (1000, 0.6)]
+    rows = [
+        {**row("many", "world", 0.6), "trajectories": [440, 460]},
+        {**row("few", "world", 0.4), "trajectories": [100, 100]},
+    ]
+    curve(rows, {"setting": "filter.size", "values": {"many": 3000, "few": 100}})
+    assert [point.x for point in drawn[0][0]["world"]] == [100, 450]
 
 
 def test_a_heat_map_holds_a_patch_for_each_cell() -> None:

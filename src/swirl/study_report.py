@@ -60,12 +60,15 @@ def matrix(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def curve(rows: Sequence[Mapping[str, Any]], scale: Mapping[str, Any]) -> str:
-    """Accuracy after training over the number that tells the arms apart, a line a task."""
+    """Accuracy after training over the number that tells the arms apart, a line a task. An arm stands where it was trained: where fewer
+    trajectories passed the filter than `filter.size` asked for, at so many, a mean over seeds."""
     from swirl.plots import Point, lines
 
     points: dict[str, list[Point]] = {}
-    for row in sorted(rows, key=lambda row: float(scale["values"][row["arm"]])):
-        interval = row["after"]
-        point = Point(scale["values"][row["arm"]], interval.mean, (interval.low, interval.high))
-        points.setdefault(row["task"], []).append(point)
-    return lines(points, scale["setting"], "accuracy after training", doubling=min(scale["values"].values()) > 0)
+    for row in rows:
+        interval, is_size = row["after"], scale["setting"] == "filter.size"
+        across = sum(row["trajectories"]) / len(row["trajectories"]) if is_size else float(scale["values"][row["arm"]])
+        points.setdefault(row["task"], []).append(Point(across, interval.mean, (interval.low, interval.high)))
+    ordered = {task: sorted(own) for task, own in points.items()}
+    doubling = all(point.x > 0 for own in ordered.values() for point in own)
+    return lines(ordered, scale["setting"], "accuracy after training", doubling=doubling)
