@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from swirl.statistics import Interval
 from swirl.study import scale
@@ -72,7 +73,7 @@ def test_the_untrained_policy_is_the_first_row_of_the_matrix(monkeypatch: pytest
     [(arms, tasks, cells)] = drawn
     assert (arms, tasks) == (["untrained", "both"], ["world", "arithmetic"])
     assert cells["untrained", "world"] == (0.25, "0.250")
-    assert cells["both", "arithmetic"] == (0.7, "0.700\n+0.450 [+0.350, +0.550]")
+    assert cells["both", "arithmetic"] == (0.7, "0.700\n+0.450\n[+0.350, +0.550]")
 
 
 def test_a_curve_goes_through_the_arms_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +103,19 @@ def test_an_arm_stands_at_as_many_trajectories_as_it_was_trained_on(monkeypatch:
 def test_a_heat_map_holds_a_patch_for_each_cell() -> None:
     svg = matrix([row("both", "world", 0.6)])
     assert len(re.findall(r'<g id="patch_', svg)) >= 2
+
+
+@pytest.mark.parametrize("columns", [1, 6, 9])
+def test_captions_stay_in_their_cells(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("swirl.plots._svg", lambda figure: drawn.append(figure) or "")
+    matrix([row(arm, f"mquake_hard{place}", 0.6) for arm in ("both", "hotpotqa") for place in range(columns)])
+    [figure] = drawn
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    cells = [patch.get_window_extent() for patch in axes.patches]
+    captions = [text.get_window_extent() for text in axes.texts]
+    assert len(cells) == len(captions) == 3 * columns
+    for cell, caption in zip(cells, captions, strict=True):
+        assert cell.x0 <= caption.x0 < caption.x1 <= cell.x1
+        assert cell.y0 <= caption.y0 < caption.y1 <= cell.y1

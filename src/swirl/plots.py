@@ -155,19 +155,22 @@ def lines(series: Mapping[str, Sequence[Point]], across: str, up: str, *, doubli
 
 
 def heat_map(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], tuple[float, str]]) -> str:
-    """A share and a caption for each (row, column) that is there: the darker, the higher.
+    """A share and a caption for each (row, column) that is there: the darker, the higher. Captions are as small as their cells need.
 
     >>> heat_map(["base"], ["world"], {("base", "world"): (0.4, "0.40")}).startswith("<svg")
     True
     """
-    figure = Figure(figsize=(9, 0.7 + 0.55 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(9, 0.7 + 0.65 * len(rows)), layout="constrained")
     axes = figure.subplots()
+    longest = max(len(line) for _, caption in cells.values() for line in caption.splitlines())
+    size = min(9.0, 800 / (len(columns) * longest))
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     for (row, column), (share, caption) in cells.items():
         place = (columns.index(column), rows.index(row))
         axes.add_patch(Rectangle((place[0] - 0.48, place[1] - 0.46), 0.96, 0.92, color=_SHADES(share)))
-        axes.text(*place, caption, ha="center", va="center", color="white" if share > 0.5 else "black")
+        ink = "white" if share > 0.6 else "black"
+        axes.text(*place, caption, ha="center", va="center", color=ink, fontsize=size)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0)

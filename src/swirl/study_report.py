@@ -54,7 +54,8 @@ def matrix(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         before, after, gain = row["before"].mean, row["after"].mean, row["gain"]
         cells.setdefault((UNTRAINED, row["task"]), (before, f"{before:.3f}"))
-        cells[row["arm"], row["task"]] = (after, f"{after:.3f}\n{_difference(gain)}")
+        caption = [f"{after:.3f}", *_difference(gain).split(" ", 1)]
+        cells[row["arm"], row["task"]] = (after, "\n".join(caption))
     arms, tasks = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     return heat_map(arms, tasks, cells)
 
