@@ -1,5 +1,6 @@
 """Dense retrieval: the closest of all passages, in blocks of any size, and within a scope."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from swirl.errors import ConfigError, MissingExtra
 from swirl.retrieval import dense
 from swirl.retrieval.dense import Dense, nearest
 from swirl.retrieval.index import build, open_index, read_manifest
+from swirl.retrieval.passages import Listed
 from swirl.types import Passage
 
 
@@ -37,6 +39,34 @@ def test_a_scope_gives_the_order_among_its_own(corpus: list[Passage], query: str
     of_all = {hit.passage.id: hit.score for hit in everything}
     assert [hit.score for hit in within] == pytest.approx([of_all[hit.passage.id] for hit in within], abs=1e-6)
     assert sorted(names(within) or []) == sorted(set(scope))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_of_equal_passages_the_first_come_first_however_they_are_rounded(k: int) -> None:
+    """A product of matrices gives equal rows different scores by where they stand on many machines."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        count = int(rng.integers(5, 40))
+        embeddings_ND = rng.normal(size=(count, 384)).astype(np.float32)
+        embeddings_ND /= np.linalg.norm(embeddings_ND, axis=1, keepdims=True)
+        equal = np.sort(rng.choice(count, 3, replace=False))
+        embeddings_ND[equal] = embeddings_ND[equal[0]]
+        query_D = embeddings_ND[equal[0]] + rng.normal(scale=0.01, size=384).astype(np.float32)
+        corpus = Listed(passages([("", "x")] * count))
+        found = Dense(corpus, embeddings_ND, Fixed(query_D)).retrieve(["a", "b"], k, [(), ()])
+        assert [names(hits) for hits in found] == [[f"p{place + 1}" for place in equal[:k]]] * 2
+
+
+class Fixed:
+    """Every query has the same direction."""
+
+    name = "fixed@1"
+
+    def __init__(self, query_D: np.ndarray) -> None:
+        self._query_D = query_D
+
+    def encode(self, texts: Sequence[str], *, queries: bool) -> np.ndarray:
+        return np.stack([self._query_D] * len(texts))
 
 
 def test_a_blank_query_is_refused_and_not_encoded() -> None:

@@ -21,6 +21,8 @@ from swirl.types import Passage
 EXACT = 200_000
 _BLOCK = 65_536
 """Passages that are compared at once."""
+_SPARE = 16
+"""Passages that are scored exactly beyond those asked for, because rounding may change places among the closest."""
 _BATCH = 256
 """Passages that are encoded between two words on how far it is."""
 _LINKS, _EFFORT = 32, 128
@@ -59,7 +61,9 @@ class Dense:
     def _among_all(self, queries_QD: np.ndarray, k: int) -> list[list[Hit]]:
         if not len(queries_QD):
             return []
-        places_QK = self._near(queries_QD, k) if self._graph is not None else nearest(queries_QD, self.embeddings_ND, k)
+        enough = k + _SPARE
+        graph, all_ND = self._graph, self.embeddings_ND
+        places_QK = nearest(queries_QD, all_ND, enough) if graph is None else self._near(queries_QD, enough)
         return [self._hits(query_D, places, k) for query_D, places in zip(queries_QD, places_QK, strict=True)]
 
     def _near(self, queries_QD: np.ndarray, k: int) -> list[np.ndarray]:
@@ -67,7 +71,8 @@ class Dense:
         return [np.sort(places[places >= 0]) for places in places_QK]
 
     def _hits(self, query_D: np.ndarray, places: np.ndarray, k: int) -> list[Hit]:
-        scores = self.embeddings_ND[places] @ query_D
+        """The best of these places. Equal embeddings have equal scores here, row by row; a product of matrices rounds by place."""
+        scores = np.einsum("nd,d->n", self.embeddings_ND[places], query_D)
         return [Hit(self.corpus[int(places[best])], float(scores[best])) for best in top(scores, k)]
 
 
