@@ -396,7 +396,8 @@ def test_the_warm_started_model_is_asked_for_where_the_recipe_has_a_warm_start(r
 def test_demonstrations_are_played_against_the_real_tools() -> None:
     task = Arithmetic()
     questions = list(islice(task.questions("train", 1), 5))
-    played = demonstrate(task, questions, Rules(tools=("calculator",), max_calls=10))
+    rules = Rules(tools=("calculator",), max_calls=10)
+    played = demonstrate(task, questions, rules, Toolbox([Calculator()]))
     assert [trajectory.question for trajectory in played] == questions
     assert all(isinstance(trajectory.steps[-1].action, Answer) for trajectory in played)
 
