@@ -402,7 +402,6 @@ def test_an_answer_is_good_when_it_is_accepted_and_all_sub_questions_were_looked
     assert not decomposed(looked_up(0, 1, 2, 3), Malformed("no tag"))
 
 
-@pytest.mark.skipif("SWIRL_DATA" not in os.environ, reason="SWIRL_DATA names no folder with real questions")
 def test_a_number_that_no_earlier_sub_question_has_is_text() -> None:
     asked = ("Who had the #1 hit of 1983?", "Which chart ranks #1 as its #10?")
     hops = [
@@ -420,6 +419,7 @@ def test_a_number_that_no_earlier_sub_question_has_is_text() -> None:
     assert then.reason == "asks `Which chart ranks Ada Quill as its #10?`"
 
 
+@pytest.mark.skipif("SWIRL_DATA" not in os.environ, reason="SWIRL_DATA names no folder with real questions")
 def test_the_decompositions_of_real_questions_are_good_at_their_time() -> None:
     """MuSiQue's training questions: the sub-questions in order, then the answer; and never before the first passage was shown."""
     path = Path(os.environ["SWIRL_DATA"], "musique", "train_ctx_100.jsonl")
