@@ -239,6 +239,21 @@ def test_a_torn_line_is_cut_off_and_a_broken_one_is_named(
     assert "trajectories.jsonl:1: field id: Expected `str`, got `int`" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("index", "stopped; nothing of the index is kept"), ("generate", "stopped; everything finished so far is kept")],
+)
+def test_stopping_a_command_says_what_is_left(
+    command: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(name: str, words: Sequence[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, command, stop)
+    assert main([command, "x"]) == 130
+    assert told in capsys.readouterr().err
+
+
 if __name__ == "__main__":
     import subprocess
     import sys

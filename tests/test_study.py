@@ -9,10 +9,10 @@ from rich.console import Console
 
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory, ToolUse
-from swirl.recipe import Arm, Recipe, RunConfig, load_recipe
+from swirl.recipe import Arm, Recipe, RunConfig, configure, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
-from swirl.study import Outcome, read_outcome, run_study, table_rows, terminal_table
+from swirl.study import Outcome, _borrow, read_outcome, run_study, table_rows, terminal_table
 from swirl.tasks import Grade
 from swirl.types import PromptStyle, Question, Rules, Trajectory
 
@@ -103,6 +103,37 @@ def record(when: str, correct: bool, prompt: PromptStyle = PromptStyle.TERSE) ->
         trajectory=trajectory,
         grade=Grade(correct=correct, f1=float(correct)),
     )
+
+
+@pytest.mark.parametrize(
+    ("own", "borrowed"),
+    [
+        ({"filter": {"rule": "none"}}, ["evaluation/before-t-greedy.jsonl", "trajectories.jsonl", "verdicts.jsonl"]),
+        ({"judge": {"name": "solver"}}, ["trajectories.jsonl"]),
+        ({"generate": {"tasks": ["world"]}}, ["evaluation/before-t-greedy.jsonl"]),
+        ({"generate": {"prompt": "bare"}}, []),
+        ({"generate": {"tasks": ["world"]}, "warm_start": {"questions": 4}}, []),
+        ({"seed": 2}, []),
+    ],
+)
+def test_arms_share_what_their_settings_do_not_decide(
+    own: dict[str, object], borrowed: list[str], tmp_path: Path
+) -> None:
+    """The untrained policy is evaluated once for arms that train on different tasks, unless a warm start shows them these."""
+    both = {"warm_start": own["warm_start"]} if "warm_start" in own else {}
+    donor = Run.create(tmp_path / "donor", configure(both))
+    run = Run.create(tmp_path / "run", configure(own))
+    donor.evaluation.mkdir()
+    files = [
+        "trajectories.jsonl",
+        "verdicts.jsonl",
+        "evaluation/before-t-greedy.jsonl",
+        "evaluation/after-t-greedy.jsonl",
+    ]
+    for name in files:
+        (donor.path / name).write_text("x")
+    _borrow(run, donor)
+    assert sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*.jsonl")) == borrowed
 
 
 def test_a_study_says_that_its_seeds_are_its_own(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib import metadata
 from inspect import getdoc
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import tyro
 from rich.console import Console
@@ -27,9 +27,14 @@ from swirl.summary import read_summary
 from swirl.tables import terminal_figures, terminal_table
 from swirl.terminal import say
 
+if TYPE_CHECKING:
+    from swirl.retrieval.index import Manifest
+
 T = TypeVar("T")
 _TOGETHER = ("train", "warm-start")
 """Commands that several processes can run together."""
+_GONE_ON_WITH = "everything finished so far is kept, and the same command goes on from there"
+_BEGUN_ANEW = "nothing of the index is kept, and the same command begins it anew"
 _SPINS = "1000"
 """How long a thread of torch's waits awake for the others. Where other programs share the cores, the default makes a small model 20 times
 slower; it has to be set before torch is imported."""
@@ -53,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return 2
     except KeyboardInterrupt:
-        say("stopped; everything finished so far is kept, and the same command goes on from there")
+        say(f"stopped; {_BEGUN_ANEW if words[:1] == ['index'] else _GONE_ON_WITH}")
         return 130
 
 
@@ -224,20 +229,20 @@ def _index(name: str, words: Sequence[str]) -> None:
     from swirl.retrieval import index
 
     if command.verify:
-        out, made = Path(source).expanduser(), index.verify(Path(source).expanduser())
-    else:
-        out, made = (
-            command.out,
-            index.build(
-                read_corpus(source, command.split),
-                command.out,
-                engine=command.engine,
-                encoder=open_encoder(command.encoder, command.device) if command.encoder else None,
-                model=command.encoder,
-                expected=count(source),
-            ),
-        )
-    print(f"{out}: {made.passages:,} passages, {made.bytes / 1e6:,.1f} MB, for search.engine {made.engine}; whole")
+        return _whole(Path(source).expanduser(), index.verify(Path(source).expanduser()))
+    made = index.build(
+        read_corpus(source, command.split),
+        command.out,
+        engine=command.engine,
+        encoder=open_encoder(command.encoder, command.device) if command.encoder else None,
+        model=command.encoder,
+        expected=count(source),
+    )
+    _whole(command.out, made)
+
+
+def _whole(folder: Path, made: "Manifest") -> None:
+    print(f"{folder}: {made.passages:,} passages, {made.bytes / 1e6:,.1f} MB, for search.engine {made.engine}; whole")
 
 
 COMMANDS: Mapping[str, Callable[[str, Sequence[str]], None]] = {

@@ -19,7 +19,7 @@ from swirl import stages
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.filters import Selection
-from swirl.recipe import Arm, Recipe, RunConfig, configure, flat, merge, to_table
+from swirl.recipe import Arm, Recipe, RunConfig, configure, differences, flat, merge, to_table
 from swirl.records import read, read_document, write_json
 from swirl.run import Run
 from swirl.stages.check import check
@@ -27,12 +27,14 @@ from swirl.statistics import Interval, crossed_bootstrap
 from swirl.study_report import write_study_report
 from swirl.terminal import say
 
+_START = ("seed", "policy.", "search.", "warm_start.")
+_RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 SHARED = {
-    "trajectories.jsonl": ("seed", "policy", "search", "warm_start", "generate"),
-    "verdicts.jsonl": ("seed", "policy", "search", "warm_start", "generate", "judge"),
-    "evaluation/before-*.jsonl": ("seed", "policy", "search", "warm_start", "generate", "judge", "evaluate"),
+    "trajectories.jsonl": (*_START, "generate."),
+    "verdicts.jsonl": (*_START, "generate.", "judge."),
+    "evaluation/before-*.jsonl": (*_START, *_RULES, "judge.", "evaluate."),
 }
-"""File -> the settings that decide its content. Arms that agree on these share the file."""
+"""File -> the settings that decide its content, by how their names begin. Arms that agree on these share the file."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,10 @@ def _run_arm(config: RunConfig, path: Path, donors: Sequence[Run]) -> Run:
 
 
 def _borrow(run: Run, donor: Run) -> None:
+    changes = differences(run.config, donor.config)
+    shown = ("generate.tasks",) if run.config.warm_start.questions else ()
     for pattern, settings in SHARED.items():
-        if all(getattr(run.config, name) == getattr(donor.config, name) for name in settings):
+        if not any(change.startswith((*settings, *shown)) for change in changes):
             for source in donor.path.glob(pattern):
                 target = run.path / source.relative_to(donor.path)
                 target.parent.mkdir(parents=True, exist_ok=True)
