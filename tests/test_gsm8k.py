@@ -14,6 +14,8 @@ from swirl.judges.reference import Reference
 from swirl.stages.judge import judge_steps
 from swirl.stages.warm_start import demonstrate
 from swirl.tasks.gsm8k import HUB_ID, Gsm8k, demonstration
+from swirl.tools import Toolbox
+from swirl.tools.calculator import Calculator
 from swirl.types import Question, Rules, Trajectory
 
 SOLUTION = "Half of 48 is 48/2 = <<48/2=24>>24 clips.\nTogether 48+24 = <<48+24=72>>72.\n#### 72"
@@ -123,4 +125,4 @@ def test_the_reference_rejects_the_steps_of_another_question() -> None:
 
 
 def _played(questions: Sequence[Question]) -> list[Trajectory]:
-    return demonstrate(Gsm8k(str(DATA)), questions, Rules(tools=("calculator",), max_calls=10))
+    return demonstrate(Gsm8k(str(DATA)), questions, Rules(tools=("calculator",), max_calls=10), Toolbox([Calculator()]))
