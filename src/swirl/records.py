@@ -176,6 +176,15 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise disk_error(path, error) from error
 
 
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path: Path, value: Any) -> None:
     """A JSON file for people and programs: indented, keys in the order given."""
     write_atomically(path, (json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False) + "\n").encode())

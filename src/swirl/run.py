@@ -56,14 +56,15 @@ _OUTPUTS = {
     "report": ["report.html"],
 }
 _START = ("seed", "policy.model", "policy.dtype")
-_RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
+RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
+"""What a trajectory is allowed, in generation and in evaluation."""
 _DECIDED_BY = {
-    "warm_start": ("warm_start.", "generate.tasks", "search.", *_RULES, "policy.lora_", *_START),
+    "warm_start": ("warm_start.", "generate.tasks", "search.", *RULES, "policy.lora_", *_START),
     "generate": ("generate.", "search.", *_START),
     "judge": ("judge.name", "judge.model", "judge.max_tokens"),
     "filter": ("filter.",),
     "train": ("train.", "judge.reward", "policy.lora_"),
-    "evaluate": ("evaluate.", "search.", "judge.name", *_RULES, *_START),
+    "evaluate": ("evaluate.", "search.", "judge.name", *RULES, *_START),
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""

@@ -21,18 +21,17 @@ from swirl.evaluate import EvaluatedTrajectory
 from swirl.filters import Selection
 from swirl.recipe import Arm, Recipe, RunConfig, configure, differences, flat, merge, to_table
 from swirl.records import read, read_document, write_json
-from swirl.run import Run
+from swirl.run import RULES, Run
 from swirl.stages.check import check
 from swirl.statistics import Interval, crossed_bootstrap
 from swirl.study_report import write_study_report
 from swirl.terminal import say
 
 _START = ("seed", "policy.", "search.", "warm_start.")
-_RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 SHARED = {
     "trajectories.jsonl": (*_START, "generate."),
     "verdicts.jsonl": (*_START, "generate.", "judge."),
-    "evaluation/before-*.jsonl": (*_START, *_RULES, "judge.", "evaluate."),
+    "evaluation/before-*.jsonl": (*_START, *RULES, "judge.", "evaluate."),
 }
 """File -> the settings that decide its content, by how their names begin. Arms that agree on these share the file."""
 

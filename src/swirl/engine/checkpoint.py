@@ -19,7 +19,7 @@ import torch
 
 from swirl.engine import ADAPTER
 from swirl.errors import ModelError
-from swirl.records import disk_error
+from swirl.records import disk_error, flush
 
 
 def load_network(folder: Path, dtype: torch.dtype) -> Any:
@@ -147,7 +147,7 @@ def write_folder(network: Any, tokenizer: Any, folder: Path, base: str | Path) -
         if folder.exists():
             os.replace(folder, old)
         os.replace(part, folder)
-        _flush(folder.parent)
+        flush(folder.parent)
     except Exception as error:
         problem = _disk_problem(error)
         if problem is None:
@@ -187,7 +187,7 @@ def _fill(part: Path, network: Any, tokenizer: Any, base: str) -> None:
         settings = {name: sorted(value) if _is_texts(value) else value for name, value in written.items()}
         (part / ADAPTER).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     for path in (*part.iterdir(), part):
-        _flush(path)
+        flush(path)
 
 
 def _is_texts(value: Any) -> bool:
@@ -204,14 +204,6 @@ def _disk_problem(error: Exception) -> OSError | None:
         return None
     number = re.search(r"os error (\d+)", str(error))
     return OSError(int(number[1]) if number else None, _reason(error))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _require_model_folder(folder: Path, config: str) -> None:

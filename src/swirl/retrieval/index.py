@@ -25,7 +25,7 @@ import numpy as np
 from msgspec import Struct
 
 from swirl.errors import ConfigError, RecordError, RunFolderError
-from swirl.records import read_document, write_json
+from swirl.records import flush, read_document, write_json
 from swirl.retrieval import Encoder, Engine, Retriever, bm25, dense
 from swirl.retrieval.bm25 import Bm25, Postings
 from swirl.retrieval.dense import Dense
@@ -163,7 +163,7 @@ def _whole(out: Path) -> Iterator[Path]:
             try:
                 yield part
                 for path in (*part.iterdir(), part):
-                    _flush(path)
+                    flush(path)
                 os.replace(part, out)
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
@@ -195,14 +195,6 @@ def _ours(part: Path) -> Iterator[None]:
         for path in part.iterdir():
             path.unlink()
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

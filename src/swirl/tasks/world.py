@@ -12,14 +12,13 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 
 from swirl.protocol import write
-from swirl.seeds import derive
 from swirl.tasks import Grade, Split
 from swirl.tasks.answers import grade_text
 from swirl.tasks.chains import Chain, belong_to, facts_of, meet_nowhere, searches, to_year, walk
 from swirl.tasks.facts import Facts, make_world
+from swirl.tasks.partition import distinct
 from swirl.types import Answer, Passage, Question
 
 EARLIER = {"person": "born first", "place": "settled first", "work": "published first", "organisation": "founded first"}
@@ -52,15 +51,8 @@ class World:
 
     def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
         """Questions without end, no two alike in a draw."""
-        seen: set[str] = set()
-        for place in count():
-            rng = random.Random(derive(seed or 0, "world", split, place))
-            while True:
-                drawn = draw(self.facts, rng, split)
-                if drawn.text not in seen:
-                    break
-            seen.add(drawn.text)
-            yield self._question(drawn, f"world-{split}-{seed or 0}-{place:05}")
+        for name, drawn in distinct(self.name, split, seed, lambda rng: draw(self.facts, rng, split)):
+            yield self._question(drawn, name)
 
     def _question(self, drawn: "Drawn", name: str) -> Question:
         wording = [list(chain.wording) for chain in drawn.chains]

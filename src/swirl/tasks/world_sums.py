@@ -11,15 +11,14 @@ task.
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from swirl.protocol import write
-from swirl.seeds import derive
 from swirl.tasks import Grade, Split
 from swirl.tasks.answers import grade_text, numeric_equal
 from swirl.tasks.arithmetic import apply
 from swirl.tasks.chains import YEAR_OF, Chain, belong_to, facts_of, meet_nowhere, searches, to_year, walk
 from swirl.tasks.facts import RELATIONS, Facts, make_world, query_word
+from swirl.tasks.partition import distinct
 from swirl.types import Answer, Passage, Question, ToolCall
 
 OLDEST = 99
@@ -51,13 +50,8 @@ class WorldSums:
 
     def questions(self, split: Split, seed: int | None = None) -> Iterator[Question]:
         """Questions without end, no two alike in a draw."""
-        seen: set[str] = set()
-        for place in count():
-            rng = random.Random(derive(seed or 0, "world_sums", split, place))
-            while (drawn := draw(self.facts, rng, split)).text in seen:
-                pass
-            seen.add(drawn.text)
-            yield self._question(drawn, f"world_sums-{split}-{seed or 0}-{place:05}")
+        for name, drawn in distinct(self.name, split, seed, lambda rng: draw(self.facts, rng, split)):
+            yield self._question(drawn, name)
 
     def _question(self, drawn: "Drawn", name: str) -> Question:
         sums = [list(each) for each in drawn.sums]

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from swirl.errors import ModelError, RunFolderError
-from swirl.records import disk_error
+from swirl.records import disk_error, flush
 from swirl.train.engines import fill, whole
 from swirl.train.learner import Learner
 from swirl.train.ranks import leading, rank
@@ -70,9 +70,9 @@ def _write(folder: Path, weights: Mapping[str, Tensor], moments: Mapping[str, Te
         save_file(dict(moments), part / _OPTIMISER)
         (part / _ABOUT).write_bytes(msgspec.json.encode(about, order="sorted") + b"\n")
         for path in (*part.iterdir(), part):
-            _flush(path)
+            flush(path)
         os.replace(part, target)
-        _flush(folder)
+        flush(folder)
     except (OSError, safetensors.SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise disk_error(target, error if isinstance(error, OSError) else OSError(None, str(error))) from error
@@ -158,11 +158,3 @@ def _tidy(folder: Path) -> None:
         os.replace(old, old.with_name(old.name + ".part"))
     for part in folder.glob("*.part"):
         shutil.rmtree(part)
-
-
-def _flush(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
