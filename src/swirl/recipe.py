@@ -21,8 +21,8 @@ import tomli_w
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
-from swirl.judges import JudgeConfig
-from swirl.policies import PolicyConfig
+from swirl.judges import JudgeConfig, JudgeServerConfig
+from swirl.policies import PolicyConfig, PolicyServerConfig
 from swirl.retrieval import SearchConfig
 from swirl.rollout import GenerateConfig, require_distinct
 from swirl.train import TrainConfig
@@ -57,10 +57,12 @@ class RunConfig:
     seed: int = 1
     """Every random decision is derived from it."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
+    policy_server: PolicyServerConfig = field(default_factory=PolicyServerConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    judge_server: JudgeServerConfig = field(default_factory=JudgeServerConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Union
 
 import msgspec
 
@@ -24,8 +24,9 @@ from swirl.errors import RecordError, RunFolderError
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def read(path: Path, kind: type[T]) -> Iterator[T]:
-    """The records of a file, validated one by one; raises `RecordError` naming file, line and field.
+def read(path: Path, kind: type[T], beside: tuple[type[msgspec.Struct], ...] = ()) -> Iterator[T]:
+    """The records of a file, validated one by one, without those of the kinds that may stand beside them; raises `RecordError` naming file,
+    line and field.
 
     >>> import tempfile
     >>> from swirl.types import JudgedStep, Verdict
@@ -35,17 +36,19 @@ def read(path: Path, kind: type[T]) -> Iterator[T]:
     >>> [record.verdict.score for record in read(path, JudgedStep)]
     [1.0]
     """
-    decoder = msgspec.json.Decoder(kind)
+    decoder = msgspec.json.Decoder(Union[kind, *beside])
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
                 if line.endswith(b"\n"):
-                    yield _decode(decoder, kind, line, f"{path}:{number}")
+                    record = _decode(decoder, kind, line, f"{path}:{number}")
+                    if isinstance(record, kind):
+                        yield record
     except OSError as error:
         raise RecordError(f"expected a file of records at {path}, but it cannot be read: {error.strerror}") from error
 
 
-def _decode(decoder: "msgspec.json.Decoder[T]", kind: type[T], line: bytes, place: str) -> T:
+def _decode(decoder: "msgspec.json.Decoder[Any]", kind: type[msgspec.Struct], line: bytes, place: str) -> Any:
     try:
         record = decoder.decode(line)
     except msgspec.ValidationError as error:
@@ -133,6 +136,37 @@ class Appender(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def log(path: Path, records: Sequence[msgspec.Struct]) -> None:
+    """Add records to a log that several may write to, after cutting off a torn last line. They survive the end of the process, not that of
+    the machine: a log is told what happened, nothing is built on it.
+
+    Raises `RunFolderError` where the disk is full.
+    """
+    data = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            end = _end_of_last_line(file)
+            os.ftruncate(file, end)
+            _write_all(file, data, end)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def _end_of_last_line(file: int, block: int = 4096) -> int:
+    position = os.fstat(file).st_size
+    while position > 0:
+        start = max(0, position - block)
+        found = os.pread(file, position - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
 
 
 def _line_ends(path: Path) -> list[int]:

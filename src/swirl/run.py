@@ -18,27 +18,25 @@ nowhere else: each can be rerun, inspected, or replaced by another program.
 
 import fcntl
 import os
-import platform
 import resource
 import shutil
-import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from msgspec import Struct
 
 from swirl import recipe
 from swirl.errors import RunFolderError
 from swirl.processes import leads
+from swirl.provenance import provenance
 from swirl.recipe import RunConfig
-from swirl.records import Appender, read, write_atomically
+from swirl.records import log, read, write_atomically
+from swirl.services.ledger import Request
 from swirl.types import JudgedStep, Trajectory
 
 SCHEMA = "swirl.run/1"
@@ -58,17 +56,21 @@ _OUTPUTS = {
 _START = ("seed", "policy.model", "policy.dtype")
 RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 """What a trajectory is allowed, in generation and in evaluation."""
+_ASKING = ("search.timeout", "search.retries", "judge.max_missing", "policy_server.", "judge_server.")
+_ANSWERING = ("policy_server.model", "policy_server.api", "policy_server.tools", "judge_server.model")
+"""Of the servers' settings, those that decide what is answered; a server may move, and be asked more or less often."""
+_JUDGING = ("name", "model", "max_tokens", "votes", "temperature", "graded", "format", "view")
+_JUDGED_BY = (*[f"judge.{name}" for name in _JUDGING], "judge_server.model")
 _DECIDED_BY = {
     "warm_start": ("warm_start.", "generate.tasks", "search.", *RULES, "policy.lora_", *_START),
-    "generate": ("generate.", "search.", *_START),
-    "judge": ("judge.name", "judge.model", "judge.max_tokens"),
+    "generate": ("generate.", "search.", *_ANSWERING[:3], *_START),
+    "judge": _JUDGED_BY,
     "filter": ("filter.",),
     "train": ("train.", "judge.reward", "policy.lora_"),
-    "evaluate": ("evaluate.", "search.", "judge.name", *RULES, *_START),
+    "evaluate": ("evaluate.", "search.", "judge.name", *_ANSWERING[:3], *RULES, *_START),
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
-_ASKING = ("search.timeout", "search.retries")
 _CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.parallel", "policy.recompute", "train.tracker", *_ASKING)
 """Settings that decide rounding at most, or how often a service is asked, and may change in a run."""
 
@@ -102,6 +104,7 @@ class Run:
         self.warm_model = path / "warm_start" / "model"
         self.evaluation = path / "evaluation"
         self.summary = path / "summary.json"
+        self.calls = path / "calls.jsonl"
         self._last_lap = time.perf_counter()
 
     def verdicts(self, judge: str) -> Path:
@@ -114,7 +117,7 @@ class Run:
         if (path / "run.toml").is_file():
             run = cls.open(path)
             changes = recipe.differences(run.config, config)
-            decisive = [change for change in changes if not change.startswith(_CIRCUMSTANCES)]
+            decisive = [change for change in changes if _decides(change)]
             if decisive and any(run.has(stage) for stage in STAGES):
                 raise RunFolderError(
                     f"{path} holds a run with other settings ({'; '.join(decisive[:3])}{'; ...' if len(decisive) > 3 else ''}); "
@@ -157,11 +160,7 @@ class Run:
         it, a change that would contradict what is on disk is refused."""
         changes = recipe.differences(self.config, config)
         for done in STAGES[: STAGES.index(stage)] if redo else STAGES:
-            touched = [
-                change
-                for change in changes
-                if change.startswith(_DECIDED_BY[done]) and not change.startswith(_CIRCUMSTANCES)
-            ]
+            touched = [change for change in changes if change.startswith(_DECIDED_BY[done]) and _decides(change)]
             if touched and self.has(done):
                 earlier = f"use `swirl {done.replace('_', '-')} --redo`"
                 again = "add --redo, or use another folder" if done == stage else earlier
@@ -220,13 +219,24 @@ class Run:
             peak_memory_mb=peak_memory_mb(),
         )
         self._last_lap = now
-        with Appender(self.path / "calls.jsonl", Call) as log:
-            log.append([call])
+        log(self.calls, [call])
 
     def seconds(self) -> float:
         """Time spent on this run so far, over all the processes that worked on it."""
-        path = self.path / "calls.jsonl"
-        return sum(call.seconds for call in read(path, Call)) if path.exists() else 0.0
+        return sum(call.seconds for call in self.laps())
+
+    def laps(self) -> Iterator[Call]:
+        """What was noted so far in `calls.jsonl`, without the requests to services that stand there too."""
+        return read(self.calls, Call, beside=(Request,)) if self.calls.exists() else iter(())
+
+    def requests(self) -> Iterator[Request]:
+        """The requests to services so far."""
+        return read(self.calls, Request, beside=(Call,)) if self.calls.exists() else iter(())
+
+
+def _decides(change: str) -> bool:
+    """Whether a changed setting decides more than rounding, or how a service is asked."""
+    return change.startswith(_ANSWERING) or not change.startswith(_CIRCUMSTANCES)
 
 
 def _require_ours(path: Path) -> None:
@@ -269,32 +279,3 @@ def peak_memory_mb() -> float:
     """Highest resident memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 if sys.platform != "darwin" else 1024 * 1024), 1)
-
-
-def provenance() -> dict[str, Any]:
-    """Versions and commit: what else decided the result."""
-    names = ("swirl-rl", "torch", "transformers", "peft", "numpy", "bm25s", "msgspec")
-    return {
-        "versions": {name: version for name in names if (version := _version(name))},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count() or 0,
-        "git_commit": _git_commit(),
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _git_commit() -> str:
-    """The commit of the source tree that swirl was imported from; empty for an installed package."""
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "log", "-1", "--format=%H", "--", str(folder)]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from swirl.errors import ConfigError
+from swirl.services import ServerConfig
 from swirl.types import Step, Trajectory, Verdict
 
 JudgeName = Literal["rule", "solver", "reference", "model", "random"]
@@ -28,13 +29,44 @@ class JudgeConfig:
     """The model judge's model: a folder or a hub id; empty: the policy's own initial model."""
     max_tokens: int = 512
     """Most tokens of the model judge's explanation."""
+    votes: int = 1
+    """How often the model judge is asked about each step; the score is the share of GOOD."""
+    temperature: float = 0.0
+    """The model judge's sampling temperature; above 0 where it has several votes."""
+    graded: bool = False
+    """Take the probability of GOOD against BAD as the score, in place of 1 or 0; needs a server that tells log-probabilities."""
+    format: Literal["text", "json"] = "text"
+    """The model judge's replies: text that ends in GOOD or BAD, or json by a schema, where the server can hold to one."""
+    view: Literal["step", "hindsight"] = "step"
+    """step (a call a step, blind to what came after, as in the paper) or hindsight (a call a trajectory: cheaper, for filtering only)."""
+    max_missing: float = 0.5
+    """Largest share of verdicts that may be missing before the judge stage stops."""
 
     def __post_init__(self) -> None:
+        if self.votes < 1:
+            raise ConfigError(f"judge.votes must be at least 1, found {self.votes}")
+        if self.temperature < 0 or (self.votes > 1 and self.temperature == 0):
+            raise ConfigError(
+                f"judge.temperature must be 0 or above, and above 0 with several votes (greedy ones would all be equal); found "
+                f"{self.temperature} with {self.votes} {'votes' if self.votes > 1 else 'vote'}"
+            )
+        if not 0 <= self.max_missing <= 1:
+            raise ConfigError(f"judge.max_missing must be between 0 and 1, found {self.max_missing}")
         if not 1 <= self.max_tokens < MODEL_CONTEXT:
             raise ConfigError(
                 f"judge.max_tokens must be at least 1 and below {MODEL_CONTEXT}, which the judge's prompt has to fit in too;"
                 f" found {self.max_tokens}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeServerConfig(ServerConfig):
+    """A server that the model judge asks in place of a model on this machine."""
+
+    SECTION: ClassVar[str] = "judge_server"
+
+    cache: bool = True
+    """Keep replies in `~/.cache/swirl` (or `$SWIRL_CACHE`), so that nothing is paid for twice."""
 
 
 class StepSample(Struct, frozen=True):

@@ -16,7 +16,7 @@ from swirl.judges.grader import Grader
 from swirl.policies import Policy, PolicyConfig
 from swirl.records import Appender, read, write_json
 from swirl.rollout import begin
-from swirl.run import Call, Run, peak_memory_mb
+from swirl.run import Run, peak_memory_mb
 from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import initial_policy, rules_of
@@ -251,7 +251,7 @@ def _write_summary(
     config = run.config
     files = [_file(run, when, part) for part in parts for when in ("before", "after")]
     records = [record for file in files if file.exists() for record in read(file, EvaluatedTrajectory)]
-    calls = list(read(run.path / "calls.jsonl", Call)) if (run.path / "calls.jsonl").exists() else []
+    calls = list(run.laps())
     stages: dict[str, float] = {}
     for call in calls:
         stages[call.stage] = round(stages.get(call.stage, 0.0) + call.seconds, 3)

@@ -1,0 +1,137 @@
+"""The one way in which a service is asked: in its turn, within its time and the budget, again when it failed for a while, and on record.
+
+The SDKs' own retries are switched off: retries of retries hang for minutes.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+from swirl.errors import ServiceFailure
+from swirl.services import Limits
+from swirl.services.budget import Budget, Prices
+from swirl.services.faults import Fault, Trouble
+from swirl.services.ledger import Ledger, Request, Usage
+from swirl.services.pace import Flow, Pace
+from swirl.services.secrets import redacted
+
+T = TypeVar("T")
+
+LONGEST_WAIT = 60.0
+"""Seconds between two attempts at most, whatever the service asks for."""
+
+
+class Service:
+    """One service, e.g. the judge's model server."""
+
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        ledger: Ledger,
+        *,
+        role: str,
+        model: str = "",
+        budget: Budget | None = None,
+        advice: str = "",
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.name = name
+        """As people are told, e.g. `the judge's server at http://localhost:8000/v1`; holds no secret."""
+        self.limits = limits
+        self.ledger = ledger
+        self.role = role
+        """policy, judge, grader or search."""
+        self.model = model
+        self.budget = budget or Budget(Prices())
+        self.advice = advice
+        """What to do when it fails, e.g. `see whether it runs, and judge_server.url`."""
+        self._sleep = sleep
+        self._pace = Pace(
+            limits.concurrency,
+            Flow(limits.requests_per_minute, sleep=sleep),
+            Flow(limits.tokens_per_minute, sleep=sleep),
+        )
+
+    async def ask(self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage | None = None) -> T:
+        """Make a request. `send` makes one attempt and raises `Trouble` where it fails; `most` is an upper bound of its tokens.
+
+        Raises `ServiceFailure` where it fails for good.
+        """
+        begin, attempt = monotonic(), 0
+        while True:
+            try:
+                value, usage, usd = await self._attempt(send, most or Usage())
+            except Trouble as trouble:
+                if trouble.fault is not Fault.OVER_BUDGET:
+                    attempt += 1
+                if not trouble.again or attempt > self.limits.retries:
+                    raise self._failed(trouble, attempt, monotonic() - begin) from None
+                await self._sleep(pause(attempt - 1, trouble.wait))
+            else:
+                self._note(monotonic() - begin, attempts=attempt + 1, usage=usage, usd=usd)
+                return value
+
+    async def _attempt(
+        self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage
+    ) -> tuple[T, Usage, float | None]:
+        about = most.tokens_in + most.tokens_out
+        async with self._pace.turn(about):
+            set_aside = self.budget.set_aside(most)
+            try:
+                async with asyncio.timeout(self.limits.timeout):
+                    value, usage = await send()
+            except TimeoutError:
+                self.budget.put_back(set_aside)
+                problem = f"its reply was not there after {self.limits.timeout:g} s"
+                raise Trouble(Fault.TIMED_OUT, problem, again=True) from None
+            except BaseException:
+                self.budget.put_back(set_aside)
+                raise
+        self._pace.correct(about, usage.tokens_in + usage.tokens_out or about)
+        return value, usage, self.budget.settle(set_aside, usage)
+
+    def _failed(self, trouble: Trouble, attempts: int, seconds: float) -> ServiceFailure:
+        problem = redacted(trouble.problem)
+        self._note(seconds, attempts=attempts, status=trouble.fault.value, problem=problem)
+        times = f", {attempts} times" if attempts > 1 else ""
+        advice = f"; {self.advice}" if self.advice else ""
+        return ServiceFailure(f"{self.name} cannot be used: {problem}{times}{advice}", trouble.fault.value)
+
+    def _note(
+        self,
+        seconds: float,
+        *,
+        attempts: int,
+        status: str = "ok",
+        problem: str = "",
+        usage: Usage = Usage(),  # noqa: B008 (frozen)
+        usd: float | None = None,
+    ) -> None:
+        self.ledger.note(
+            Request(
+                stage=self.ledger.stage,
+                service=self.role,
+                model=self.model,
+                seconds=round(seconds, 4),
+                status=status,
+                attempts=attempts,
+                problem=problem,
+                usage=usage,
+                usd=usd,
+            )
+        )
+
+
+def pause(attempt: int, asked_for: float | None = None) -> float:
+    """Seconds before another attempt: a half to a whole of 1, 2, 4, ..., at most a minute, so that those who wait do not all come back at
+    once; where the service asks for a time, that, and a little more.
+
+    >>> 0.5 <= pause(0) <= 1, 4 <= pause(3) <= 8, 30 <= pause(99) <= 60, 3 <= pause(0, 3.0) <= 4
+    (True, True, True, True)
+    """
+    if asked_for is not None:
+        return min(asked_for, LONGEST_WAIT) + random.uniform(0.0, min(1.0, 0.1 + asked_for / 10))
+    return min(2.0 ** min(attempt, 10), LONGEST_WAIT) * random.uniform(0.5, 1.0)

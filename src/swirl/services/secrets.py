@@ -1,0 +1,32 @@
+"""Secrets come from the environment, and are told to nobody but the service that they are for."""
+
+import os
+
+_SHORTEST = 6
+"""What is shorter would be found, and blacked out, in ordinary words."""
+_known: set[str] = set()
+
+
+def secret(variable: str) -> str:
+    """The value of an environment variable, empty where it is not set; from now on `redacted` blacks it out."""
+    value = os.environ.get(variable, "").strip()
+    keep_secret(value)
+    return value
+
+
+def keep_secret(value: str) -> None:
+    """From now on `redacted` blacks this out."""
+    if len(value) >= _SHORTEST:
+        _known.add(value)
+
+
+def redacted(text: str) -> str:
+    """The text without any secret that was handed out so far.
+
+    >>> keep_secret("sk-example")
+    >>> redacted("Bearer sk-example was refused")
+    'Bearer [secret] was refused'
+    """
+    for value in sorted(_known, key=len, reverse=True):
+        text = text.replace(value, "[secret]")
+    return text
