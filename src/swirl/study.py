@@ -24,7 +24,7 @@ from swirl.records import read, read_document, write_json
 from swirl.run import RULES, Run
 from swirl.stages.check import check
 from swirl.statistics import Interval, crossed_bootstrap
-from swirl.study_report import write_study_report
+from swirl.study_report import by_seed, write_study_report
 from swirl.terminal import say
 
 _START = ("seed", "policy.", "search.", "warm_start.")
@@ -158,7 +158,8 @@ def table_rows(outcomes: Sequence[Outcome], control: str) -> list[dict[str, Any]
     seed. Intervals are over questions and seeds (`swirl.statistics.crossed_bootstrap`)."""
     arms = list(dict.fromkeys(outcome.arm for outcome in outcomes))
     controls = {outcome.seed: outcome for outcome in outcomes if outcome.arm == control}
-    places = sorted({(task, mode) for outcome in outcomes for _, task, mode in outcome.correct})
+    found = {(task, mode) for outcome in outcomes for _, task, mode in outcome.correct}
+    places = sorted(found, key=lambda place: (place[0] == "overall", place))
     return [
         _row(arm, task, mode, mine, controls)
         for task, mode in places
@@ -213,15 +214,15 @@ def terminal_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         cells = (row["arm"], *accuracies, _shown(row["gain"]), _shown(row["against_control"]))
         tables[place].add_row(*map(Text, cells))  # a plain string would be read as markup
     spaced = [part for table in tables.values() for part in (table, Text())]
-    return Group(*spaced, Text(f"trained on: {_sizes(rows)} trajectories; intervals over questions and seeds"))
+    return Group(*spaced, Text(f"trajectories trained on: {_sizes(rows)}; intervals over questions and seeds"))
 
 
 def _sizes(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How many trajectories the arms were trained on: one number where it was the same for all."""
-    sizes = {row["arm"]: row["trajectories"] for row in rows}
-    if len({size for each in sizes.values() for size in each}) == 1:
-        return str(next(iter(sizes.values()))[0])
-    return ", ".join(f"{arm} {' / '.join(map(str, each))}" for arm, each in sizes.items())
+    """How many trajectories the arms were trained on, by seed; one number where it was the same for all."""
+    sizes = {row["arm"]: by_seed(row["trajectories"]) for row in rows}
+    if len(set(sizes.values())) == 1 and " / " not in (size := next(iter(sizes.values()))):
+        return size
+    return ", ".join(f"{size} in {arm}" for arm, size in sizes.items())
 
 
 def _shown(interval: Interval | None) -> str:

@@ -31,7 +31,16 @@ def write_study_report(path: Path, study: Mapping[str, Any]) -> None:
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:
-    return [row["task"], row["arm"], " / ".join(map(str, row["trajectories"]))]
+    return [row["task"], row["arm"], by_seed(row["trajectories"])]
+
+
+def by_seed(numbers: Sequence[int]) -> str:
+    """A number for each seed; one where it was the same for all.
+
+    >>> by_seed([100, 100]), by_seed([1279, 1355])
+    ('100', '1279 / 1355')
+    """
+    return " / ".join(map(str, dict.fromkeys(numbers) if len(set(numbers)) == 1 else numbers))
 
 
 def _figures(row: Mapping[str, Any]) -> list[str]:
