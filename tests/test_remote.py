@@ -231,6 +231,10 @@ def test_a_scope_cannot_be_told_to_a_service(service: Service) -> None:
         ({"url": "http://me:s3cret@host/"}, "holds a password or a token, which would be written"),
         ({"url": "http://s3cret@host/"}, "holds a password or a token, which would be written into the run folder"),
         (
+            {"url": "http://host/?api_key=s3cret"},
+            r"holds a value for 'api_key'.*environment variable.*\?api_key=\$NAME",
+        ),
+        (
             {"url": "http://host/", "index": "x"},
             "the service decides how it searches, and in what; leave search.index out",
         ),

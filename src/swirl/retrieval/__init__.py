@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from swirl.types import Passage
 
 Engine = Literal["bm25", "dense", "hybrid"]
 Scope = Literal["task", "corpus", "question"]
+_SECRET = re.compile(r"key|token|secret|passw|auth|signature", re.IGNORECASE)
+"""In the name of a parameter: its value is nobody's business."""
 
 
 class Hit(NamedTuple):
@@ -108,6 +110,12 @@ class SearchConfig:
             raise ConfigError(
                 "search.url holds a password or a token, which would be written into the run folder; name an environment variable instead:"
                 " https://USER:$NAME@HOST/..."
+            )
+        told = [name for name, value in parse_qsl(parts.query) if _SECRET.search(name) and not value.startswith("$")]
+        if told:
+            raise ConfigError(
+                f"search.url holds a value for {told[0]!r}, which would be written into the run folder; name an environment variable instead:"
+                f" ?{told[0]}=$NAME"
             )
         other = [name for name in ("index", "encoder") if getattr(self, name)]
         other += ["engine"] if self.engine != "bm25" else []

@@ -24,7 +24,7 @@ class Search:
     """
 
     name = "search"
-    description = "Searches a corpus and shows the passage that fits the query best."
+    description = "Searches a corpus and shows what fits the query best."
 
     def __init__(
         self,
