@@ -114,8 +114,8 @@ class SearchConfig:
         told = [name for name, value in parse_qsl(parts.query) if _SECRET.search(name) and not value.startswith("$")]
         if told:
             raise ConfigError(
-                f"search.url holds a value for {told[0]!r}, which would be written into the run folder; name an environment variable instead:"
-                f" ?{told[0]}=$NAME"
+                f"search.url holds a value for {told[0]!r}, which would be written into the run folder; name an environment variable "
+                f"instead: ?{told[0]}=$NAME"
             )
         other = [name for name in ("index", "encoder") if getattr(self, name)]
         other += ["engine"] if self.engine != "bm25" else []
