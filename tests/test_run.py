@@ -73,6 +73,7 @@ def _with_outputs(path: Path) -> Run:
         "trajectories.jsonl",
         "verdicts.jsonl",
         "verdicts-rule.jsonl",
+        "calibration.json",
         "selection.json",
         "train/metrics.jsonl",
         "summary.json",
@@ -92,6 +93,7 @@ def test_judging_again_leaves_no_verdict_of_any_judge(tmp_path: Path) -> None:
     run = _with_outputs(tmp_path)
     run.reconfigure("judge", run.config, redo=True)
     assert not list(tmp_path.glob("verdicts*"))
+    assert not (tmp_path / "calibration.json").exists()
 
 
 def test_a_stage_that_has_run_is_not_silently_changed(tmp_path: Path) -> None:

@@ -17,7 +17,16 @@ from rich.console import Console
 
 from swirl import processes, stages
 from swirl.catalog import open_encoder
-from swirl.commands import KINDS, STAGE_KINDS, DemoCommand, EvaluateCommand, IndexCommand, RecipesCommand, RunCommand
+from swirl.commands import (
+    KINDS,
+    STAGE_KINDS,
+    DemoCommand,
+    EvaluateCommand,
+    IndexCommand,
+    JudgeCommand,
+    RecipesCommand,
+    RunCommand,
+)
 from swirl.engine import BUNDLED
 from swirl.errors import ConfigError, SwirlError
 from swirl.recipe import RunConfig, load_recipe, nearest
@@ -154,7 +163,8 @@ def _stage(name: str, words: Sequence[str]) -> None:
     path, recipe = Path(first), _flag(flags, "--recipe")
     config = load_recipe(recipe).config if recipe else Run.open(path).config if first else RunConfig()
     command = _parse(usage, flags, kind(config=config))
-    stages.run_stage(stage, path, command.config, redo=command.redo, compare=getattr(command, "compare", ()))
+    asked = command if isinstance(command, JudgeCommand) else JudgeCommand(config=config)
+    stages.run_stage(stage, path, command.config, redo=command.redo, compare=asked.compare, calibrate=asked.calibrate)
     if name == "report":
         _show(path)
 

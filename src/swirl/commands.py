@@ -83,10 +83,13 @@ class JudgeCommand(StageCommand):
     """Write verdicts.jsonl: a verdict on every step, blind to its result and to what came later.
 
     Example: swirl judge runs/mine --compare rule reference
+    Example: swirl judge runs/mine --calibrate labels.jsonl
     """
 
     compare: tuple[JudgeName, ...] = ()
     """Two judges: judge with both and print how far they agree, the second taken as the truth."""
+    calibrate: str = ""
+    """Measure the run's judge against a truth, and on adversarial actions: reference, solver, or a file of your own labels."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,6 +154,34 @@ def lines(series: Mapping[str, Sequence[Point]], across: str, up: str, *, doubli
     return _svg(figure)
 
 
+def reliability(bins: Sequence[tuple[float, float, tuple[float, float], int]]) -> str:
+    """What a judge's scores are worth: (mean score, share that is good, interval, n) of each bin, beside the line on which the two are
+    equal. Empty where there is nothing.
+
+    >>> reliability([(0.1, 0.2, (0.1, 0.4), 30), (0.9, 0.7, (0.5, 0.8), 40)]).startswith("<svg")
+    True
+    """
+    if not bins:
+        return ""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1.2)
+    axes.vlines(
+        [score for score, *_ in bins], *zip(*[ci for _, _, ci, _ in bins], strict=True), color=AFTER, linewidth=2
+    )
+    axes.plot([score for score, *_ in bins], [share for _, share, _, _ in bins], "D", color=AFTER)
+    for score, share, _, n in bins:
+        side, align = (9, "left") if score < 0.5 else (-9, "right")
+        axes.annotate(f"n = {n}", (score, share), xytext=(side, -3), textcoords="offset points", ha=align, color=INK)
+    axes.set_xlim(-0.04, 1.04)
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_xlabel("mean score of the judge")
+    axes.set_ylabel("share that is good [95 %]")
+    axes.yaxis.label.set_color(INK)
+    _quiet(axes)
+    return _svg(figure)
+
+
 def heat_map(rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], tuple[float, str]]) -> str:
     """A share and a caption for each (row, column) that is there: the darker, the higher. Captions are as small as their cells need.
 

@@ -10,6 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from swirl import tables
+from swirl.calibrated import (
+    ACCEPTED,
+    LEGEND,
+    acceptance_rows,
+    bias_rows,
+    bin_rows,
+    changed,
+    figure_rows,
+    missing_rows,
+    notes,
+    read_calibration,
+    title,
+)
 from swirl.filters import Selection
 from swirl.records import read, read_document, write_atomically
 from swirl.samples import changed_questions, evaluated_samples, samples_of_one, training_samples
@@ -41,6 +54,7 @@ def view(path: Path) -> dict[str, Any]:
         "curves": _curves(path / "train" / "metrics.jsonl"),
         "selection": selection,
         "reasons": _reasons(selection),
+        "calibration": _calibration(path),
         **_samples(path, summary),
         "trained": training_samples(path, selection),
     }
@@ -69,6 +83,30 @@ def _evaluation(path: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
         "gold_plot": _growth(summary, "gold_recall", "after step"),
         "pass_plot": _growth(summary, "pass", "k"),
         "changed": changed_questions(path / "evaluation"),
+    }
+
+
+def _calibration(path: Path) -> dict[str, Any] | None:
+    """What the page shows of `calibration.json`; of one that is out of date, only that."""
+    found = read_calibration(path)
+    if found is None:
+        return None
+    if files := changed(path, found):
+        return {"title": title(found), "truth": found.truth, "changed": files}
+    from swirl.plots import reliability
+
+    measures = found.measures
+    return {
+        "title": title(found),
+        "changed": [],
+        "plot": reliability([(b.score, b.good.count / b.good.n, b.good.ci95, b.good.n) for b in measures.bins]),
+        "tables": [figure_rows(measures), missing_rows(measures), bin_rows(measures), bias_rows(measures)],
+        "notes": [*notes(found), LEGEND],
+        "judge": found.judge,
+        "states": found.states,
+        "accepted": acceptance_rows(found.families),
+        "actions": acceptance_rows(found.actions),
+        "about": ACCEPTED,
     }
 
 

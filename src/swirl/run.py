@@ -4,7 +4,7 @@
       run.toml             the resolved configuration, versions, git commit, seeds
       warm_start/          metrics.jsonl, checkpoints/, model/ (only with a warm start)
       trajectories.jsonl   one trajectory a line
-      verdicts.jsonl       one step verdict a line; verdicts-NAME.jsonl for further judges
+      verdicts.jsonl       one step verdict a line; verdicts-NAME.jsonl for further judges, calibration.json for how far to trust one
       calls.jsonl          timings and whatever else differs between two equal runs
       selection.json       which trajectories the filter keeps, and why the rest fell
       train/               metrics.jsonl, checkpoints/, model/
@@ -47,7 +47,7 @@ STAGES = ("warm_start", "generate", "judge", "filter", "train", "evaluate", "rep
 _OUTPUTS = {
     "warm_start": ["warm_start"],
     "generate": ["trajectories.jsonl"],
-    "judge": ["verdicts*.jsonl"],
+    "judge": ["verdicts*.jsonl", "calibration.json"],
     "filter": ["selection.json"],
     "train": ["train"],
     "evaluate": ["evaluation/*", "summary.json"],

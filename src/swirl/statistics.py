@@ -1,5 +1,5 @@
 """Intervals and tests one can trust: Wilson's for a share, the paired bootstrap for a difference on the same questions, the crossed
-bootstrap for one over several seeds too, McNemar's exact test for two policies, and pass@k without bias.
+bootstrap for one over several seeds too, McNemar's exact test for two policies, pass@k without bias, and the area under the ROC curve.
 """
 
 import math
@@ -101,12 +101,77 @@ def resampled_ratios(
     rng, n = np.random.default_rng(seed), len(tops_QF)
     block, ratios = max(1, _BLOCK // n), []
     for start in range(0, draws, block):
-        drawn_DQ = rng.integers(0, n, size=(min(block, draws - start), n))
-        rows_D1 = np.arange(len(drawn_DQ))[:, None]
-        times_DQ = np.bincount((rows_D1 * n + drawn_DQ).ravel(), minlength=drawn_DQ.size).reshape(drawn_DQ.shape)
+        times_DQ = _times(rng, min(block, draws - start), n)
         sums_DF, weights_DF = times_DQ @ tops_QF, times_DQ @ bottoms_QF
         ratios.append(np.divide(sums_DF, weights_DF, out=np.full_like(sums_DF, np.nan), where=weights_DF > 0))
     return np.concatenate(ratios)
+
+
+def _times(rng: np.random.Generator, draws: int, n: int) -> NDArray[np.int64]:
+    """How often each of n questions is drawn, n times with replacement: one row a draw."""
+    drawn_DQ = rng.integers(0, n, size=(draws, n))
+    rows_D1 = np.arange(draws)[:, None]
+    times = np.bincount((rows_D1 * n + drawn_DQ).ravel(), minlength=drawn_DQ.size)
+    return times.reshape(drawn_DQ.shape)
+
+
+def auroc(scores_N: ArrayLike, good_N: ArrayLike) -> float | None:
+    """Area under the ROC curve: the probability that a good item scores above a bad one, ties counted half. None where there is no good
+    item, or no bad one.
+
+    >>> auroc([0.9, 0.5, 0.5, 0.1], [True, True, False, False])
+    0.875
+    """
+    good_N = np.asarray(good_N, dtype=bool)
+    if good_N.all() or not good_N.any():
+        return None
+    [area] = _Ranked(scores_N, good_N).areas(np.ones((1, len(good_N))))
+    return float(area)
+
+
+def resampled_aurocs(
+    scores_N: ArrayLike, good_N: ArrayLike, questions_N: ArrayLike, *, seed: int, draws: int = 2_000
+) -> NDArray[np.float64]:
+    """Areas under the ROC curve of items whose questions (numbered from 0, none left out) are resampled, all items of a question together:
+    one a draw, NaN where a draw holds no good item, or no bad one.
+
+    >>> areas_D = resampled_aurocs([0.9, 0.1, 0.8, 0.2], [True, False, True, False], [0, 0, 1, 1], seed=0, draws=3)
+    >>> areas_D.tolist()
+    [1.0, 1.0, 1.0]
+    """
+    questions_N = np.asarray(questions_N, dtype=np.int64)
+    if not questions_N.size:
+        raise ValueError("expected some items, found none")
+    ranked, n = _Ranked(scores_N, np.asarray(good_N, dtype=bool)), int(questions_N.max()) + 1
+    rng, block = np.random.default_rng(seed), max(1, _BLOCK // len(questions_N))
+    areas = [
+        ranked.areas(_times(rng, min(block, draws - start), n)[:, questions_N]) for start in range(0, draws, block)
+    ]
+    return np.concatenate(areas)
+
+
+class _Ranked:
+    """Items by rising score, equal ones together."""
+
+    def __init__(self, scores_N: ArrayLike, good_N: NDArray[np.bool_]) -> None:
+        scores_N = np.asarray(scores_N, dtype=float)
+        if scores_N.ndim != 1 or scores_N.shape != good_N.shape:
+            raise ValueError(f"expected a score for each item, found the shapes {scores_N.shape} and {good_N.shape}")
+        self._order_N = np.argsort(scores_N, kind="stable")
+        self._good_N = good_N[self._order_N]
+        self._starts_U = np.unique(scores_N[self._order_N], return_index=True)[1]
+
+    def areas(self, weights_DN: ArrayLike) -> NDArray[np.float64]:
+        """One area a row of weights, which say how often each item counts; NaN where one of the classes weighs nothing."""
+        weights_DN = np.asarray(weights_DN, dtype=float)[:, self._order_N]
+        good_DU = np.add.reduceat(weights_DN * self._good_N, self._starts_U, axis=1)
+        bad_DU = np.add.reduceat(weights_DN * ~self._good_N, self._starts_U, axis=1)
+        below_DU = np.cumsum(bad_DU, axis=1) - bad_DU
+        wins_D = (good_DU * (below_DU + bad_DU / 2)).sum(axis=1)
+        pairs_D = good_DU.sum(axis=1) * bad_DU.sum(axis=1)
+        areas_D: NDArray[np.float64] = np.full_like(wins_D, np.nan)
+        np.divide(wins_D, pairs_D, out=areas_D, where=pairs_D > 0)
+        return areas_D
 
 
 class McNemar(Struct, frozen=True):

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from swirl import processes
 from swirl.engine import require_extra
+from swirl.errors import ConfigError
 from swirl.judges import JudgeName
 from swirl.recipe import RunConfig
 from swirl.report import write_report
 from swirl.run import Run, locked
+from swirl.stages.calibrate import calibrate_judge, require_truth
 from swirl.stages.check import check
 from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
@@ -51,14 +53,29 @@ def run_all(path: Path, config: RunConfig) -> Run:
 
 
 def run_stage(
-    name: str, path: Path, config: RunConfig, *, redo: bool = False, compare: Sequence[JudgeName] = ()
+    name: str,
+    path: Path,
+    config: RunConfig,
+    *,
+    redo: bool = False,
+    compare: Sequence[JudgeName] = (),
+    calibrate: str = "",
 ) -> None:
     """One stage over a run folder, which is made where it is not there. Nothing is removed by `redo` for a stage that is bound to fail.
-    With `compare`, which only judging knows, two judges judge in place of the run's own, and their agreement is printed."""
+    With `compare`, which only judging knows, two judges judge in place of the run's own, and their agreement is printed; with `calibrate`,
+    the run's own judge is measured against that truth."""
+    if compare and calibrate:
+        raise ConfigError(
+            "expected --compare or --calibrate, found both: run `swirl judge` once with each, nothing is judged twice"
+        )
     check(config, [name])
+    if calibrate:
+        require_truth(calibrate, config.judge.name)
     with locked(path), _prepared(lambda: _prepare(name, path, config, redo)) as run:
         if compare:
             print_agreement(run, compare)
+        elif calibrate:
+            calibrate_judge(run, calibrate)
         else:
             STAGES[name](run)
 

@@ -147,6 +147,13 @@ class _WhereItKnows:
         return self._objections[key]
 
 
+def judged_by(run: Run, name: str, trajectories: Sequence[Trajectory]) -> Mapping[str, Sequence[Verdict]]:
+    """A judge's verdicts on the steps of each trajectory, by its id, made where they are not there yet. A judge that is not the run's own
+    refuses the questions it does not know, with a reason, where the run's own would raise."""
+    _judge_all(run, name, trajectories, None if name == run.config.judge.name else _WhereItKnows)
+    return verdicts_of(run, name, trajectories)
+
+
 class Comparison(msgspec.Struct, frozen=True):
     """How far two judges agree on a run's steps."""
 
@@ -161,9 +168,7 @@ def compare(run: Run, first: str, second: str) -> Comparison:
     """How far two judges agree on this run's steps, the second taken as the truth; raises `ConfigError` where one of them knows none of the
     questions."""
     trajectories = generated(run)
-    for name in (first, second):
-        _judge_all(run, name, trajectories, None if name == run.config.judge.name else _WhereItKnows)
-    judged, truth = (verdicts_of(run, name, trajectories) for name in (first, second))
+    judged, truth = (judged_by(run, name, trajectories) for name in (first, second))
     steps = [
         _JudgedTwice(trajectory.question.task, kind_of(step), mine, theirs)
         for trajectory in trajectories

@@ -1,0 +1,109 @@
+"""Calibration: the run's judge measured against steps whose truth is known, and against a fixed set of adversarial actions.
+
+The truth is a judge that knows the solutions, or a user's own labels. Only the run's own judge is measured, because it is the one that
+filters and rewards.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from swirl.calibrated import Calibration, digest_of, print_calibration
+from swirl.catalog import open_judge
+from swirl.decompose import decompose
+from swirl.errors import ConfigError
+from swirl.judges.adversarial import acceptances, adversarial, draw
+from swirl.judges.agreement import kind_of
+from swirl.judges.calibration import Point, calibrate
+from swirl.judges.labels import placed, read_labels
+from swirl.records import write_json
+from swirl.run import Run
+from swirl.stages.generate import generated
+from swirl.stages.judge import KNOWING, judged_by
+from swirl.stages.start import initial_policy
+from swirl.terminal import say
+from swirl.types import Trajectory, Verdict, VerdictStatus
+
+_Truths = Mapping[str, Sequence[Verdict]]
+"""Trajectory -> the truth of each step; without a score where it is not known."""
+
+
+def require_truth(truth: str, own: str) -> None:
+    """Raise `ConfigError` or `RecordError` where nothing can be measured against this truth, before anything is judged or removed."""
+    if truth == own:
+        raise ConfigError(
+            f"--calibrate {truth}: expected another truth than the run's own judge, found itself; name a file of labels, or measure "
+            "another judge with --judge.name"
+        )
+    if truth not in KNOWING:
+        if not Path(truth).expanduser().is_file():
+            raise ConfigError(
+                f"--calibrate: expected {', '.join(KNOWING)} or a file of labels (JSON lines), found {truth!r}, which is none of them"
+            )
+        read_labels(Path(truth).expanduser())
+
+
+def calibrate_judge(run: Run, truth: str) -> Calibration:
+    """Measure the run's judge, judging where that is not done yet, write `calibration.json`, and print it. Raises as `require_truth` does,
+    and where the truth is known of none of the steps."""
+    own = run.config.judge.name
+    require_truth(truth, own)
+    trajectories = generated(run)
+    labels = None if truth in KNOWING else placed(read_labels(Path(truth).expanduser()), trajectories)
+    verdicts = judged_by(run, own, trajectories)
+    truths = judged_by(run, truth, trajectories) if labels is None else _labelled(labels, trajectories)
+    points, left_out = _points(trajectories, verdicts, truths)
+    judging = open_judge(own, run.config.judge, initial_policy(run), run.config.seed)
+    states = draw([state for trajectory in trajectories for state in decompose(trajectory)], seed=run.config.seed)
+    played = adversarial(states)
+    say(f"calibrate ({own}): {len(played)} adversarial actions at {len(states)} states")
+    found = judging.judge([each.sample for each in played])
+    calibration = Calibration(
+        judge=judging.name,
+        truth=truth,
+        seed=run.config.seed,
+        made_of=_made_of(run, truth),
+        measures=calibrate(points, seed=run.config.seed),
+        left_out=left_out,
+        states=len(states),
+        families=acceptances(played, found, lambda each: each.family),
+        actions=acceptances(played, found, lambda each: each.name),
+    )
+    path = run.path / Calibration.FILE
+    write_json(path, calibration)
+    run.lap("judge", f"calibrate {own} against {truth}", count=len(played))
+    print_calibration(calibration)
+    say(f"calibration: {path}; `swirl report {run.path}` shows it on the page")
+    return calibration
+
+
+def _labelled(labels: Mapping[tuple[str, int], Verdict], trajectories: Sequence[Trajectory]) -> _Truths:
+    unknown = Verdict(None, "no label", VerdictStatus.REFUSED)
+    return {
+        each.id: [labels.get((each.id, index), unknown) for index in range(len(each.steps))] for each in trajectories
+    }
+
+
+def _points(
+    trajectories: Sequence[Trajectory], verdicts: _Truths, truths: _Truths
+) -> tuple[list[Point], dict[str, int]]:
+    """The steps whose truth is known, and how many of each task's are not; raises `ConfigError` where it is known of none."""
+    points, reasons, left_out = [], [], Counter[str]()
+    for trajectory in trajectories:
+        steps = zip(trajectory.steps, verdicts[trajectory.id], truths[trajectory.id], strict=True)
+        for index, (step, judged, truth) in enumerate(steps):
+            if truth.score is None:
+                left_out[trajectory.question.task] += 1
+                reasons.append(truth.reason)
+                continue
+            question = f"{trajectory.question.task}\x1f{trajectory.question.id}"
+            points.append(Point(judged, truth, index, len(step.text), kind_of(step), question))
+    if reasons and not points:
+        raise ConfigError(reasons[0])
+    return points, dict(left_out)
+
+
+def _made_of(run: Run, truth: str) -> dict[str, str]:
+    files = [run.trajectories, run.verdicts(run.config.judge.name)]
+    files.append(run.verdicts(truth) if truth in KNOWING else Path(truth).expanduser().resolve())
+    return {file.name if file.parent == run.path else str(file): digest_of(file) for file in files}
