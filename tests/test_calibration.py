@@ -286,11 +286,20 @@ def test_what_makes_no_sense_at_a_state_is_not_played_there() -> None:
 
 
 def test_states_are_drawn_by_seed_and_never_more_than_the_bound() -> None:
-    states = [msgspec.structs.replace(STATE, id=str(place)) for place in range(3 * STATES)]
+    states = [
+        msgspec.structs.replace(STATE, id=str(place), question=msgspec.structs.replace(STATE.question, id=str(place)))
+        for place in range(3 * STATES)
+    ]
     one, again, other = (draw(states, seed=seed) for seed in (1, 1, 2))
     assert one == again != other
     assert len({state.id for state in one}) == STATES
     assert draw([], seed=1) == []
+
+
+def test_a_state_that_several_samples_share_is_drawn_once() -> None:
+    again = msgspec.structs.replace(STATE, id="q/1")
+    further = msgspec.structs.replace(STATE, steps=STATE.steps * 2)
+    assert draw([STATE, again, further], seed=1) == [STATE, further]
 
 
 # Labels

@@ -131,15 +131,21 @@ class Acceptance(Struct, frozen=True, kw_only=True):
 
 
 def draw(states: Sequence[Trajectory], *, seed: int, most: int = STATES) -> list[Trajectory]:
-    """Some of the states, without putting back, in their order.
+    """Some of the states, without putting back, in their order. Equal ones count once: samples of a question begin alike, and a judge that
+    is asked the same again tells nothing new.
 
     >>> from swirl.types import Question, Rules
     >>> states = [Trajectory(id=str(i), question=Question(id=str(i), task="t", text="?"), rules=Rules()) for i in range(9)]
     >>> len(draw(states, seed=1, most=4)), draw(states, seed=1, most=20) == states
     (4, True)
     """
-    chosen = random.Random(derive(seed, "adversarial")).sample(range(len(states)), min(most, len(states)))
-    return [states[place] for place in sorted(chosen)]
+    distinct = list({_asked(state): state for state in reversed(states)}.values())[::-1]
+    chosen = random.Random(derive(seed, "adversarial")).sample(range(len(distinct)), min(most, len(distinct)))
+    return [distinct[place] for place in sorted(chosen)]
+
+
+def _asked(state: Trajectory) -> tuple[str, ...]:
+    return (state.question.task, state.question.id, *(step.text for step in state.steps))
 
 
 def adversarial(states: Sequence[Trajectory]) -> list[Adversarial]:
