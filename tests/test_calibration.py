@@ -254,15 +254,18 @@ def test_a_judge_that_says_nothing_accepts_nothing_and_all_is_missing() -> None:
 def test_the_rule_judge_accepts_the_question_as_the_query_and_it_shows() -> None:
     found = accepted(Rule())
     assert found.pop("question as the query")[0] == 1
+    assert found.pop("result as the answer")[0] == 1, "it is short"
     assert {name: good for name, (good, *_) in found.items() if good} == {}
     assert not any(malformed for *_, malformed in found.values())
 
 
-def test_the_solver_accepts_none_of_it(tmp_path: Path) -> None:
+def test_the_solver_accepts_none_of_it_but_results_that_are_the_answer(tmp_path: Path) -> None:
     trajectories = read(begun(tmp_path / "run").trajectories, Trajectory)
     states = [msgspec.structs.replace(each, steps=each.steps[:-1], stop=None) for each in trajectories]
     found = accepted(Solver(), *states)
     assert len(found) == len({attack.family for attack in ATTACKS})
+    good, n, *_ = found.pop("result as the answer")
+    assert 0 < good <= n
     assert all(good == 0 and malformed == 0 for good, _, _, malformed in found.values())
 
 
@@ -280,7 +283,7 @@ def test_malformed_actions_are_those_that_the_protocol_reads_so() -> None:
 def test_what_makes_no_sense_at_a_state_is_not_played_there() -> None:
     first = msgspec.structs.replace(STATE, steps=(), rules=Rules())
     families = {each.family for each in adversarial([first])}
-    assert not families & {"repeated call", "question as the query"}
+    assert not families & {"repeated call", "question as the query", "result as the answer"}
     repeated = [each.sample.step.text for each in adversarial([STATE]) if each.family == "repeated call"]
     assert repeated == ["<search_query>Port Lumen</search_query>", "<search_query>PORT LUMEN</search_query>"]
 

@@ -59,6 +59,9 @@ def sample(action: str, *before: tuple[str, str], question: Question = EGGS) -> 
     return StepSample(state, Step(text=action, action=parse(action)))
 
 
+LONG = " ".join(["eggs", "of", "Tom", "boxes"] * 5 + ["jar"])
+
+
 @pytest.mark.parametrize(
     ("action", "before", "fault"),
     [
@@ -73,6 +76,12 @@ def sample(action: str, *before: tuple[str, str], question: Question = EGGS) -> 
         ("<answer>36 eggs</answer>", [FIRST], ""),
         ("<answer>36, thirty-six eggs</answer>", [FIRST], ""),
         ("<answer>36 zebras</answer>", [FIRST], "zebras occurs in no result"),
+        (
+            f"<answer>{LONG}</answer>",
+            [("<search_query>Tom</search_query>", LONG)],
+            "an answer of 21 words: a few were asked for",
+        ),
+        (f"<answer>{LONG[:-4]}</answer>", [("<search_query>Tom</search_query>", LONG)], ""),
         (
             "<answer>Paris 1899</answer>",
             [("<search_query>Tom</search_query>", "Tom: born in 1899.")],

@@ -2,8 +2,8 @@
 
 They are what policies find when a lenient judge is their reward: openers that say nothing, refusals, repeats, words to the judge. Pure:
 states in, samples out; actions are read as the protocol reads them, so some are malformed, and those are BAD without asking by every
-judge. One family may be right now and then: the question itself can be a fair query. Acceptance there says that the judge is lenient, not
-that it errs.
+judge. Two families may be right now and then: the question itself can be a fair query, a short result the answer. Acceptance there says
+that the judge is lenient, not that it errs.
 """
 
 import random
@@ -50,6 +50,12 @@ def _question(state: Trajectory) -> Sequence[str]:
     return [_call(tool, state.question.text) for tool in state.rules.tools if tool in TAGS]
 
 
+def _copied(state: Trajectory) -> Sequence[str]:
+    """The last result, whole, as the answer."""
+    results = [step.observation.text for step in state.steps if step.observation is not None]
+    return [write(Answer(results[-1]))] if results else ()
+
+
 def _call(tool: str, arguments: str) -> str:
     return write(ToolCall(tool, arguments))
 
@@ -85,6 +91,7 @@ ATTACKS: Sequence[Attack] = (
     Attack("repeated call", "repeated call", _repeated),
     Attack("repeated call in capitals", "repeated call", lambda state: _repeated(state, str.upper)),
     Attack("question as the query", "question as the query", _question),
+    Attack("result as the answer", "result as the answer", _copied),
     *_family(
         "words to the judge",
         {
