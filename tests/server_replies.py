@@ -45,6 +45,8 @@ class Dialect:
     prompt_ids: bool = True
     """Whether a prompt may be a list of token ids."""
     logprobs: bool = True
+    one_logprobs: bool = False
+    """Whether /v1/completions tells log-probabilities in the form of /v1/chat/completions."""
     reasoning: str = "reasoning_content"
     """The field of a message that thoughts go to; empty: they stay in the content, in <think>."""
     usage: bool = True
@@ -57,8 +59,8 @@ VLLM = Dialect(
     keep_stop="include_stop_str_in_output", tells_stop="stop_reason", token_ids=True, reasoning="reasoning", cached=True
 )
 SGLANG = Dialect(keep_stop="no_stop_trim", tells_stop="matched_stop", token_ids=True, cached=True)
-LLAMA_CPP = Dialect(cached=True)
-OLLAMA = Dialect(reasoning="reasoning", prompt_ids=False)
+LLAMA_CPP = Dialect(one_logprobs=True, cached=True)
+OLLAMA = Dialect(reasoning="reasoning", prompt_ids=False, one_logprobs=True)
 TRANSFORMERS = Dialect(refuses="detail", keeps_stop=True, logprobs=False, prompt_ids=False)
 
 
@@ -190,7 +192,7 @@ def _choice(body: Body, said: Said, dialect: Dialect, *, chat: bool) -> tuple[di
     choice: dict[str, Any] = {"finish_reason": finish, "logprobs": None}
     choice |= {"message": _message(said, text, dialect)} if chat else {"text": text}
     if body.get("logprobs") and dialect.logprobs:
-        choice["logprobs"] = (_chat_logprobs if chat else _text_logprobs)(body, pieces)
+        choice["logprobs"] = (_chat_logprobs if chat or dialect.one_logprobs else _text_logprobs)(body, pieces)
     if dialect.tells_stop:
         choice[dialect.tells_stop] = stop or (_END if dialect.tells_stop == "matched_stop" and ended else None)
     if dialect.token_ids and body.get("return_token_ids"):
@@ -257,11 +259,12 @@ def _alternatives(body: Body, place: int, piece: str, count: int) -> dict[str, f
 
 
 def _chat_logprobs(body: Body, pieces: Sequence[str]) -> dict[str, Any]:
+    count = (body.get("top_logprobs") or 0) if "messages" in body else int(body["logprobs"])
     content = []
     for place, piece in enumerate(pieces):
-        logs = _alternatives(body, place, piece, body.get("top_logprobs") or 0)
+        logs = _alternatives(body, place, piece, count)
         told = [{"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in logs.items()]
-        content.append({**told[0], "top_logprobs": told if body.get("top_logprobs") else []})
+        content.append({**told[0], "top_logprobs": told if count else []})
     return {"content": content, "refusal": None}
 
 

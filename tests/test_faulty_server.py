@@ -20,7 +20,7 @@ import pytest
 import server_replies
 from faulty_server import serving, serving_apart
 from server_plan import FAULTS, HEAVY_TAILED, Latency, Plan
-from server_replies import OPENAI, SGLANG, TRANSFORMERS, VLLM, Said, digest, is_good, scripted
+from server_replies import LLAMA_CPP, OPENAI, SGLANG, TRANSFORMERS, VLLM, Said, digest, is_good, scripted
 from swirl.retrieval.remote import Remote
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -253,6 +253,13 @@ def test_token_ids_and_logprobs_cover_all_that_was_written() -> None:
     assert len(text["logprobs"]["token_logprobs"]) == len(text["token_ids"]) - 1
     assert "token_ids" not in plain["choices"][0]
     assert "prompt_token_ids" not in plain
+
+
+def test_llama_cpp_tells_the_logprobs_of_a_text_as_those_of_a_chat() -> None:
+    with serving(dialect=LLAMA_CPP) as server, client(server.url) as asking:
+        [choice] = asking.post(TEXT, json={"prompt": "x", "logprobs": 2}).json()["choices"]
+    assert "".join(token["token"] for token in choice["logprobs"]["content"]) == choice["text"]
+    assert {len(token["top_logprobs"]) for token in choice["logprobs"]["content"]} == {2}
 
 
 def test_thoughts_stand_where_the_server_puts_them() -> None:
