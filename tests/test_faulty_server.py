@@ -2,8 +2,9 @@
 
 import json
 import math
-import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -160,6 +161,8 @@ def test_a_request_fails_again_only_where_faults_are_permanent(permanent: bool) 
     assert {500, 200} == {status for statuses in said for status in statuses}
     assert all(len(set(statuses)) == 1 for statuses in said) == permanent
     assert [request.attempt for request in server.log.requests] == [1, 2, 3, 4, 5, 6, 7, 8] * 8
+    assert list(server.log.attempts().values()) == [8] * 8
+    assert sum(server.log.well_answered().values()) == sum(statuses.count(200) for statuses in said)
 
 
 def test_rates_that_are_none_are_refused() -> None:
@@ -360,13 +363,10 @@ def test_it_stops_while_answers_are_under_way_and_leaves_no_thread() -> None:
 def test_a_server_apart_outlives_its_client_and_ends_when_told(tmp_path: Path) -> None:
     words = ["--rates", '{"503": 1.0}', "--latency", '{"base": 0.001}', "--max-requests", "5"]
     with serving_apart(tmp_path, *words) as url:
-        child = os.fork()
-        if not child:
-            try:
-                httpx2.post(f"{url}{CHAT}", json=ASKED, trust_env=False)
-            finally:
-                os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+        asked = (
+            f"import os, httpx2; httpx2.post({url + CHAT!r}, json={ASKED!r}, trust_env=False); os.kill(os.getpid(), 9)"
+        )
+        assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == -signal.SIGKILL
         with client(url) as asking:
             assert [request["status"] for request in asking.get("/log").json()["requests"]] == [503]
     with client(url) as asking, pytest.raises(httpx2.ConnectError):
