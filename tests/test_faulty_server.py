@@ -318,7 +318,7 @@ def test_requests_in_flight_are_counted() -> None:
 
     with serving(latency=Latency(base=0.5)) as server, ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda number: ask(server.url, number), range(8))) == {200}
-        assert server.log.in_flight == 0
+    assert server.log.in_flight == 0
     assert sorted(request.in_flight for request in server.log.requests)[-1] == server.log.most_in_flight > 1
 
 
