@@ -12,7 +12,7 @@ from swirl.errors import ConfigError, RecordError, RunFolderError
 from swirl.judges import JudgeConfig
 from swirl.records import Appender, digest, read, write_json
 from swirl.run import Run
-from swirl.stages.chunks import Item, Plan, finished, resume
+from swirl.stages.chunks import Item, Plan, finished, in_order, resume, resume_any
 from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
 from swirl.stages.judge import judge
@@ -108,6 +108,43 @@ def test_what_is_read_on_has_to_be_there_whole_and_once(tmp_path: Path) -> None:
 def test_two_questions_of_one_id_are_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found two with the id 'q0'"):
         plan(tmp_path, [*QUESTIONS, QUESTIONS[0]])
+
+
+def go_on_anywhere(asked: Plan[Trajectory]) -> set[str]:
+    with Appender(asked.path, Trajectory) as out:
+        return resume_any(out, asked)
+
+
+@pytest.mark.parametrize("found", [[], WHOLE[3:5], WHOLE[::-1]], ids=["none", "some", "all"])
+def test_what_a_service_was_asked_for_stays_in_whatever_order_it_came(found: list[Trajectory], tmp_path: Path) -> None:
+    asked = write(tmp_path, found)
+    with asked.path.open("ab") as stream:
+        stream.write(b'{"id": "torn')
+    assert go_on_anywhere(asked) == {trajectory.id for trajectory in found}
+    assert list(read(asked.path, Trajectory)) == found
+
+
+@pytest.mark.parametrize("use", [in_order, go_on_anywhere])
+def test_what_is_there_twice_is_refused_and_kept(use: Callable[[Plan[Trajectory]], object], tmp_path: Path) -> None:
+    asked = write(tmp_path, [WHOLE[2], WHOLE[0], WHOLE[2]])
+    with pytest.raises(RunFolderError, match=r"jsonl:3: q2/0 stands in line 1 already; delete one of the two, or run"):
+        use(asked)
+    assert list(read(asked.path, Trajectory)) == [WHOLE[2], WHOLE[0], WHOLE[2]]
+
+
+def test_records_are_put_in_order_once_all_are_there(tmp_path: Path) -> None:
+    asked = write(tmp_path, WHOLE[:3:-1])
+    assert not in_order(asked)
+    assert list(read(asked.path, Trajectory)) == WHOLE[:3:-1]
+    write(tmp_path, WHOLE[:4])
+    written = sorted(asked.path.read_bytes().splitlines())
+    assert in_order(asked)
+    assert list(read(asked.path, Trajectory)) == WHOLE
+    assert sorted(asked.path.read_bytes().splitlines()) == written
+    before = asked.path.stat().st_ino
+    assert in_order(asked)
+    assert asked.path.stat().st_ino == before
+    assert [path.name for path in tmp_path.iterdir()] == [asked.path.name]
 
 
 # What follows is about the stages that read such files.

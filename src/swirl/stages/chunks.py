@@ -1,10 +1,12 @@
-"""What a stage has to write to a file of records, in chunks that are committed whole: whether it is all there, and where to go on if not.
+"""What a stage has to write to a file of records: whether it is all there, and where to go on if not.
 
-The run's configuration says what has to be there, record by record. What is missing is made again from the first chunk that is not whole;
-what was asked something else is refused, because it may have cost a night and somebody may want it.
+The run's configuration says what has to be there, record by record. What is made on this machine is committed in whole chunks, and made
+again from the first chunk on that is not whole (`resume`). What is asked of a service is committed as it comes, in any order, and nothing
+of it is made twice (`resume_any`); once all is there it is put in order (`in_order`). What was asked something else is refused, because it
+may have cost a night and somebody may want it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -12,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from swirl.errors import ConfigError, RunFolderError
-from swirl.records import Appender, read
+from swirl.records import Appender, read, reorder
 from swirl.terminal import say
 from swirl.types import Question
 
@@ -91,8 +93,7 @@ class Plan(Generic[T]):
 
 def resume(out: "Appender[T]", plan: Plan[T]) -> int:
     """The first chunk that is not there whole; what is there of it, and all that follows, is dropped with a remark."""
-    if out.torn_bytes:
-        say(f"{out.path.name}: {out.torn_bytes} bytes of an unfinished line were cut off")
+    _tell_torn(out)
     found = _found(plan, list(read(plan.path, plan.kind)))
     chunk, done = _whole(plan, found)
     surplus = len(found) - done
@@ -107,17 +108,26 @@ def resume(out: "Appender[T]", plan: Plan[T]) -> int:
     return chunk
 
 
+def resume_any(out: "Appender[T]", plan: Plan[T]) -> set[str]:
+    """The names of what is there, in whatever order; nothing is dropped. Raises where something is there twice."""
+    _tell_torn(out)
+    return set(_lines(plan, read(plan.path, plan.kind)))
+
+
+def in_order(plan: Plan[T]) -> bool:
+    """Put the records of a file into the plan's order, whole or not at all, once all of them are there; whether they are. To be called when
+    its `Appender` is closed, by whoever holds the run folder."""
+    lines = _lines(plan, read(plan.path, plan.kind))
+    if len(lines) < len(plan.items):
+        return False
+    reorder(plan.path, [lines[item.name] - 1 for item in plan.items])
+    return True
+
+
 def finished(plan: Plan[T]) -> list[T]:
     """The records of a file that has to be there whole, for the stages that read it."""
     records = list(read(plan.path, plan.kind))
-    lines: dict[Item, int] = {}
-    for line, item in enumerate(_found(plan, records), start=1):
-        if item in lines:
-            raise RunFolderError(
-                f"{plan.path}:{line}: {item.name} stands in line {lines[item]} already; delete one of the two, "
-                f"or run `{plan.command} --redo`"
-            )
-        lines[item] = line
+    lines = _lines(plan, records)
     if len(lines) < len(plan.items):
         raise RunFolderError(
             f"`{plan.stage}` is unfinished ({len(lines)} of {len(plan.items)} {plan.unit}): run `{plan.command}` first"
@@ -125,7 +135,25 @@ def finished(plan: Plan[T]) -> list[T]:
     return records
 
 
-def _found(plan: Plan[T], records: Sequence[T]) -> list[Item]:
+def _tell_torn(out: "Appender[T]") -> None:
+    if out.torn_bytes:
+        say(f"{out.path.name}: {out.torn_bytes} bytes of an unfinished line were cut off")
+
+
+def _lines(plan: Plan[T], records: Iterable[T]) -> dict[str, int]:
+    """Name -> the line, from 1, in which it stands; raises where one stands in two."""
+    lines: dict[str, int] = {}
+    for line, item in enumerate(_found(plan, records), start=1):
+        if item.name in lines:
+            raise RunFolderError(
+                f"{plan.path}:{line}: {item.name} stands in line {lines[item.name]} already; delete one of the two, "
+                f"or run `{plan.command} --redo`"
+            )
+        lines[item.name] = line
+    return lines
+
+
+def _found(plan: Plan[T], records: Iterable[T]) -> list[Item]:
     """What the records are about; raises where one is about something else than the plan."""
     expected = {item.name: item for item in plan.items}
     found = [plan.item(record) for record in records]
