@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, get_args
 
 from swirl.engine import require_extra
@@ -111,7 +112,9 @@ def open_encoder(model: str, device: str = "auto") -> Encoder:
 
 
 def _token_count(policy: PolicyConfig) -> Callable[[str], int]:
-    """How many tokens a text is to a policy; its tokenizer is loaded when the first text is counted."""
+    """How many tokens a text is to a policy; its tokenizer is loaded when the first text is counted. Several threads may count at once: one
+    of them at a time uses the tokenizer, which otherwise says "Already borrowed"."""
+    alone = Lock()
 
     @cache
     def tokenizer() -> Any:
@@ -120,7 +123,11 @@ def _token_count(policy: PolicyConfig) -> Callable[[str], int]:
 
         return policy_tokenizer(policy)
 
-    return lambda text: len(tokenizer().encode(text, add_special_tokens=False))
+    def count(text: str) -> int:
+        with alone:
+            return len(tokenizer().encode(text, add_special_tokens=False))
+
+    return count
 
 
 def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:

@@ -12,8 +12,9 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from swirl.errors import ConfigError
+from swirl.generation import ONE_A_NAME, require_distinct, task_names
 from swirl.policies import Policy, Sampling
-from swirl.rollout import ONE_A_NAME, begin, require_distinct, rollout, task_names
+from swirl.rollout import begin, rollout
 from swirl.seeds import derive
 from swirl.tasks import Grade, Task
 from swirl.tools import Toolbox

@@ -21,10 +21,10 @@ import tomli_w
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
+from swirl.generation import GenerateConfig, require_distinct
 from swirl.judges import JudgeConfig, JudgeServerConfig
 from swirl.policies import PolicyConfig, PolicyServerConfig
 from swirl.retrieval import SearchConfig
-from swirl.rollout import GenerateConfig, require_distinct
 from swirl.train import TrainConfig
 
 _WARM_START = {"warm_start": {"train": {"objective": "sft"}}}

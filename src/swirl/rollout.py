@@ -1,30 +1,39 @@
-"""The step, and the driver that repeats it: questions in, finished trajectories out (paper, stage 1).
+"""The step, and the drivers that repeat it: questions in, finished trajectories out (paper, stage 1).
 
-`advance` is the step: a state and a completion give the next state. It is pure but for the tools it runs. `rollout` is the batched driver
-for a policy on this machine: up to `slots` trajectories are under way at once, a finished one makes room for the next in order, so the
-schedule is a function of the states alone. Nothing here knows judges or gold answers.
+`advance` is the step: a state and a completion give the next state. It is pure but for the tools it runs. Two drivers repeat it, with equal
+seeds, so that equal completions make equal trajectories:
+
+- `rollout` goes step by step for a policy on this machine: up to `slots` trajectories are under way at once, a finished one makes room for
+  the next in order, so the schedule is a function of the states alone.
+- `rollout_as_ready` is for a policy behind a server: every trajectory advances on its own, and what takes long delays nothing else.
+
+Nothing here knows judges or gold answers.
 
 Differs from the paper: every ending has a `StopReason`, and a tool call beyond the cap is recorded but not made.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec import structs
 
-from swirl.errors import ConfigError, ToolFailure
-from swirl.policies import Completion, Finish, Policy, Remembering, Sampling
+from swirl.errors import ServiceFailure, ToolFailure
+from swirl.generation import GenerateConfig as GenerateConfig
+from swirl.generation import OnToolFailure as OnToolFailure
+from swirl.policies import Completion, Finish, Policy, Remembering, Sampling, Serving
 from swirl.protocol import parse, render
 from swirl.seeds import derive
+from swirl.services.faults import Fault
+from swirl.services.loop import as_done
+from swirl.services.threads import in_thread
 from swirl.tools import Toolbox
 from swirl.types import (
     Answer,
     Malformed,
     Observation,
     OnMalformed,
-    PromptStyle,
     Question,
     Rules,
     Step,
@@ -33,85 +42,8 @@ from swirl.types import (
     Trajectory,
 )
 
-OnToolFailure = Literal["raise", "stop"]
-
-ONE_A_NAME = (
-    "what it leaves is filed under its name, so name each task once, and put two files' questions into one file"
-)
-"""What to do about a task named twice."""
-
-
-def require_distinct(key: str, values: Sequence[object], advice: str = "name each once") -> None:
-    """Raise `ConfigError` where a setting's list holds a value twice.
-
-    >>> require_distinct("evaluate.modes", ("greedy", "greedy"))
-    Traceback (most recent call last):
-    swirl.errors.ConfigError: evaluate.modes names greedy twice; name each once
-    """
-    for place, value in enumerate(values):
-        if value in values[:place]:
-            raise ConfigError(f"{key} names {value} twice; {advice}")
-
-
-def task_names(specs: Sequence[str]) -> list[str]:
-    """The names of tasks, without the files or folders behind the colon.
-
-    >>> task_names(["arithmetic", "jsonl:mine.jsonl"])
-    ['arithmetic', 'jsonl']
-    """
-    return [spec.partition(":")[0] for spec in specs]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
-    """Synthetic trajectories, written by the policy itself."""
-
-    tasks: tuple[str, ...] = ("arithmetic", "world")
-    """Tasks by name, a file or folder behind a colon where one is needed: `gsm8k:DATA/gsm8k`, `jsonl:questions.jsonl`."""
-    questions: int = 400
-    """Training questions a task."""
-    samples: int = 5
-    """Trajectories a question (the paper: 5)."""
-    prompt: PromptStyle = PromptStyle.TERSE
-    """terse (the paper's), reasoned (invites reasoning first) or bare (the question alone)."""
-    max_calls: int = 0
-    """Most tool calls a trajectory; 0: the task's own cap, 10 for maths and 5 for question answering as in the paper."""
-    temperature: float = 1.0
-    """Sampling temperature."""
-    max_tokens: int = 256
-    """Most tokens of one action."""
-    max_context: int = 4096
-    """Most tokens of a prompt and its action together."""
-    malformed: OnMalformed = OnMalformed.STOP
-    """What a malformed action does: stop the trajectory, or observe (tell the policy, and go on)."""
-    keep_thinking: bool = False
-    """Keep a thinking model's reasoning in the context of later steps."""
-    tool_failure: OnToolFailure = "raise"
-    """What a broken tool service does: raise (stop; the same command resumes) or stop (end the trajectories it hits)."""
-    chunk: int = 100
-    """Questions that are committed together; a chunk is written whole or redone whole."""
-    slots: int = 512
-    """Trajectories under way at once."""
-
-    def __post_init__(self) -> None:
-        for name in ("questions", "samples", "max_tokens", "max_context", "chunk", "slots"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"generate.{name} must be at least 1, found {getattr(self, name)}")
-        if self.temperature <= 0:
-            raise ConfigError(
-                f"generate.temperature must be above 0 (greedy samples would all be equal), found {self.temperature}"
-            )
-        if not self.tasks:
-            raise ConfigError("generate.tasks is empty: name at least one task, e.g. arithmetic")
-        if self.max_calls < 0:
-            raise ConfigError(f"generate.max_calls must be 0 (the task's own cap) or above, found {self.max_calls}")
-        require_distinct("generate.tasks", task_names(self.tasks), ONE_A_NAME)
-        _ = self.sampling
-
-    @property
-    def sampling(self) -> Sampling:
-        """How actions are sampled."""
-        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, max_context=self.max_context)
+_TOOL_THREADS = 32
+"""Most tool calls that are under way at once beside a policy behind a server."""
 
 
 def begin(question: Question, rules: Rules, *, sample: int = 0, seed: int = 0, policy: str = "") -> Trajectory:
@@ -169,9 +101,7 @@ def _ending(taken: Trajectory, finish: Finish) -> StopReason | None:
 def _observe(states: Sequence[Trajectory], toolbox: Toolbox, on_failure: OnToolFailure) -> list[Trajectory]:
     """Run the tool calls that the states wait for, all in one batch."""
     observed = list(states)
-    waiting = [
-        i for i, state in enumerate(states) if state.stop is None and isinstance(state.steps[-1].action, ToolCall)
-    ]
+    waiting = [i for i, state in enumerate(states) if _waits(state)]
     try:
         observations = toolbox.run([_call(states[i]) for i in waiting])
     except ToolFailure:
@@ -181,6 +111,11 @@ def _observe(states: Sequence[Trajectory], toolbox: Toolbox, on_failure: OnToolF
     for i, observation in zip(waiting, observations, strict=True):
         observed[i] = _with_observation(states[i], observation)
     return observed
+
+
+def _waits(taken: Trajectory) -> bool:
+    """Whether its last action asks for a tool that was not run yet."""
+    return taken.stop is None and isinstance(taken.steps[-1].action, ToolCall)
 
 
 def _observe_alone(state: Trajectory, toolbox: Toolbox) -> Trajectory:
@@ -212,21 +147,26 @@ def rollout(
     on_ended: Callable[[int], None] = lambda count: None,
 ) -> list[Trajectory]:
     """Finish every state, in order. Step `i` of a trajectory is sampled with `derive(trajectory.seed, "step", i)`, so the result does not
-    depend on `slots` but for floating-point rounding in the policy. A policy that can remember does so until all are finished.
-    `on_ended` hears after each step how many trajectories it ended.
+    depend on `slots` but for floating-point rounding in the policy. A policy that can remember does so until all are finished; one behind
+    a server is asked by `rollout_as_ready`. `on_ended` hears how many trajectories have ended since it was last told.
 
     Raises `ToolFailure` where a tool's service is broken, unless `on_tool_failure` is "stop".
     """
-    policy = policy.remembering() if isinstance(policy, Remembering) else policy
     current = list(states)
     waiting = deque(i for i, state in enumerate(current) if state.stop is None)
+    if isinstance(policy, Serving):
+        places, under_way = list(waiting), [current[i] for i in waiting]
+        for at, ended in rollout_as_ready(under_way, policy, toolbox, sampling, on_tool_failure=on_tool_failure):
+            current[places[at]] = ended
+            on_ended(1)
+        return current
+    policy = policy.remembering() if isinstance(policy, Remembering) else policy
     active: list[int] = []
     while waiting or active:
         while waiting and len(active) < slots:
             active.append(waiting.popleft())
         prompts = [render(current[i]) for i in active]
-        seeds = [[derive(current[i].seed, "step", len(current[i].steps))] for i in active]
-        completions = policy.complete(prompts, sampling, seeds)
+        completions = policy.complete(prompts, sampling, [[_seed(current[i])] for i in active])
         taken = [take(current[i], completion) for i, [completion] in zip(active, completions, strict=True)]
         for i, state in zip(active, _observe(taken, toolbox, on_tool_failure), strict=True):
             current[i] = state
@@ -234,3 +174,47 @@ def rollout(
         on_ended(len(active) - len(going))
         active = going
     return current
+
+
+def _seed(state: Trajectory) -> int:
+    """Of the next step."""
+    return derive(state.seed, "step", len(state.steps))
+
+
+def rollout_as_ready(
+    states: Iterable[Trajectory],
+    policy: Serving,
+    toolbox: Toolbox | Mapping[str, Toolbox],
+    sampling: Sampling,
+    *,
+    on_tool_failure: OnToolFailure = "raise",
+) -> Iterator[tuple[int, Trajectory]]:
+    """Finish every state on its own, up to `policy.in_flight` of them at once, begun in order; yields (place of the state, trajectory) as
+    each ends. Trajectories are those that `rollout` would make of equal completions. Tools run in threads, several calls at once; a mapping
+    gives each task's questions a toolbox of their own.
+
+    A request that the server refuses ends its own trajectory (`StopReason.REFUSED`). Raises `ServiceFailure` where the server fails in
+    another way, and `ToolFailure` as `rollout` does, both after what is under way has ended and was yielded.
+    """
+    threads = asyncio.Semaphore(_TOOL_THREADS)
+
+    async def finish(state: Trajectory) -> Trajectory:
+        tools = toolbox if isinstance(toolbox, Toolbox) else toolbox[state.question.task]
+        while state.stop is None:
+            state = await _asked(state, policy, sampling)
+            if _waits(state):
+                async with threads:
+                    [state] = await in_thread(partial(_observe, [state], tools, on_tool_failure))
+        return state
+
+    return as_done(states, finish, policy.in_flight)
+
+
+async def _asked(state: Trajectory, policy: Serving, sampling: Sampling) -> Trajectory:
+    """The state with its next action, or ended where the server will not write one."""
+    try:
+        return take(state, await policy.ask(render(state), sampling, _seed(state)))
+    except ServiceFailure as failure:
+        if failure.fault != Fault.REFUSED:
+            raise
+        return structs.replace(state, stop=StopReason.REFUSED)

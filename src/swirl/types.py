@@ -96,6 +96,8 @@ class StopReason(StrEnum):
     """The next prompt would not leave room for an action; no step was taken."""
     TOOL_FAILED = "tool_failed"
     """The tool's service broke and the run was told to go on without it."""
+    REFUSED = "refused"
+    """The policy's server would not answer (a content filter, a request it does not accept); no step was taken."""
 
 
 class PromptStyle(StrEnum):

@@ -8,6 +8,7 @@ model without these is pooled by the mean. Layers of other kinds are refused; co
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -35,16 +36,21 @@ class SentenceEncoder:
         self._pool = pool
         self._longest = longest
         self._before = before
+        self._alone = Lock()
+        """Held around the model: a fast tokenizer may not be used by two threads at once, and the network takes all cores as it is."""
 
     def encode(self, texts: Sequence[str], *, queries: bool) -> np.ndarray:
-        """Texts of like length are read together, so a text's vector depends on its neighbours by rounding alone."""
+        """Texts of like length are read together, so a text's vector depends on its neighbours by rounding alone. Several threads may ask
+        at once."""
         before = self._before.get("query" if queries else "passage", "")
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         found: list[np.ndarray] = [np.empty(0, np.float32)] * len(texts)
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
-            for place, vector in zip(batch, self._vectors([before + texts[i] for i in batch]), strict=True):
-                found[place] = vector
+            with self._alone:
+                vectors_BD = self._vectors([before + texts[i] for i in batch])
+            for place, vector_D in zip(batch, vectors_BD, strict=True):
+                found[place] = vector_D
         return np.stack(found)
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray:

@@ -5,6 +5,7 @@ A `Reading` says how it is done, and is written into an index, so that queries a
 
 import re
 from array import array
+from threading import Lock
 
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
@@ -42,14 +43,16 @@ class Words:
         self._find = re.compile(reading.pattern).findall
         self._stop = frozenset(reading.stop_words)
         self._stemmer = Stemmer.Stemmer(reading.stemmer)
+        self._alone = Lock()
+        """Held around a stemmer, which one thread at a time may use."""
         self._known: dict[str, int] = {}
         """Word -> its stem's number, -1 for a stop word."""
 
     def stems(self, text: str) -> list[str]:
-        """The stems of a text's words, in order, repeated ones repeated."""
-        found: list[str] = self._stemmer.stemWords(
-            [word for word in self._find(text.lower()) if word not in self._stop]
-        )
+        """The stems of a text's words, in order, repeated ones repeated; several threads may ask at once."""
+        words = [word for word in self._find(text.lower()) if word not in self._stop]
+        with self._alone:
+            found: list[str] = self._stemmer.stemWords(words)
         return found
 
     def number(self, passage: Passage) -> "array[int]":

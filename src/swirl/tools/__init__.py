@@ -27,7 +27,7 @@ class Tool(Protocol):
 
     def run(self, calls: Sequence[ToolInput]) -> list[Observation]:
         """One observation a call. Misuse gives an observation with `refused=True` that tells the model what was wrong; a broken service
-        raises `ToolFailure`."""
+        raises `ToolFailure`. Where the policy is behind a server, several threads may be in here at once."""
         ...
 
 
