@@ -14,7 +14,7 @@ Differs from the paper: every ending has a `StopReason`, and a tool call beyond 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 
 from msgspec import structs
@@ -188,13 +188,14 @@ def rollout_as_ready(
     sampling: Sampling,
     *,
     on_tool_failure: OnToolFailure = "raise",
-) -> Iterator[tuple[int, Trajectory]]:
+) -> Generator[tuple[int, Trajectory], None, None]:
     """Finish every state on its own, up to `policy.in_flight` of them at once, begun in order; yields (place of the state, trajectory) as
     each ends. Trajectories are those that `rollout` would make of equal completions. Tools run in threads, several calls at once; a mapping
     gives each task's questions a toolbox of their own.
 
     A request that the server refuses ends its own trajectory (`StopReason.REFUSED`). Raises `ServiceFailure` where the server fails in
-    another way, and `ToolFailure` as `rollout` does, both after what is under way has ended and was yielded.
+    another way, and `ToolFailure` as `rollout` does, both after what is under way has ended and was yielded. A consumer that closes this
+    early cancels what is under way.
     """
     threads = asyncio.Semaphore(_TOOL_THREADS)
 
@@ -207,7 +208,7 @@ def rollout_as_ready(
                     [state] = await in_thread(partial(_observe, [state], tools, on_tool_failure))
         return state
 
-    return as_done(states, finish, policy.in_flight)
+    yield from as_done(states, finish, policy.in_flight)
 
 
 async def _asked(state: Trajectory, policy: Serving, sampling: Sampling) -> Trajectory:

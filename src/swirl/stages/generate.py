@@ -1,19 +1,27 @@
-"""Generation: samples of the policy on every training question."""
+"""Generation: samples of the policy on every training question.
+
+A policy on this machine writes them chunk by chunk. One behind a server writes each on its own: it is committed as it ends, and when all
+are there the file is put in order, so that two equal runs have equal files.
+"""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
-from swirl.catalog import open_policy, open_task, open_toolbox
+from swirl.catalog import open_task, open_toolbox
+from swirl.errors import ServiceFailure, ToolFailure
+from swirl.policies import Policy, Serving
 from swirl.records import Appender
-from swirl.rollout import begin, rollout
+from swirl.rollout import begin, rollout, rollout_as_ready
 from swirl.run import Run
-from swirl.stages.chunks import Item, Plan, finished, resume
-from swirl.stages.start import initial_policy, rules_of, training_questions
+from swirl.stages.chunks import Item, Plan, finished, in_order, resume, resume_any
+from swirl.stages.groups import Groups
+from swirl.stages.start import policy_of, rules_of, training_questions
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.tools import Toolbox
-from swirl.types import Question, Rules, Trajectory
+from swirl.types import Question, Rules, StopReason, Trajectory
 
 
 @dataclass(frozen=True)
@@ -25,27 +33,42 @@ class _Chunk:
 
 def generate(run: Run) -> None:
     """Write `trajectories.jsonl`: samples of the policy on every training question."""
-    config = run.config.generate
-    chunks = [chunk for spec in config.tasks for chunk in _chunks(run, open_task(spec))]
+    chunks = [chunk for spec in run.config.generate.tasks for chunk in _chunks(run, open_task(spec))]
     plan = _plan(run, [chunk.questions for chunk in chunks])
-    total = len(plan.items)
+    if run.config.policy_server.url:
+        _generate_as_ready(run, chunks, plan)
+        in_order(plan)
+    else:
+        _generate_in_chunks(run, chunks, plan)
+
+
+def _states(run: Run, chunk: _Chunk, policy: Policy) -> list[Trajectory]:
+    rules = rules_of(run, chunk.task)
+    return [
+        begin(question, rules, sample=sample, seed=run.config.seed, policy=policy.name)
+        for question in chunk.questions
+        for sample in range(run.config.generate.samples)
+    ]
+
+
+def _opened(run: Run) -> Policy:
+    policy = policy_of(run, "generate")
+    run.lap("generate", "load the policy")
+    return policy
+
+
+def _generate_in_chunks(run: Run, chunks: Sequence[_Chunk], plan: Plan[Trajectory]) -> None:
+    config, total = run.config.generate, len(plan.items)
     with Appender(run.trajectories, Trajectory) as out:
         start = resume(out, plan)
         if start == len(chunks):
             say(f"generate: all {total} trajectories are there already")
             return
-        policy = open_policy(initial_policy(run), run.config.seed)
-        run.lap("generate", "load the policy")
+        policy = _opened(run)
         with progress("generate", total, len(out), "trajectories") as advance:
             for number, chunk in enumerate(chunks[start:], start=start):
-                rules = rules_of(run, chunk.task)
-                states = [
-                    begin(question, rules, sample=sample, seed=run.config.seed, policy=policy.name)
-                    for question in chunk.questions
-                    for sample in range(config.samples)
-                ]
                 done = rollout(
-                    states,
+                    _states(run, chunk, policy),
                     policy,
                     chunk.toolbox,
                     config.sampling,
@@ -56,6 +79,55 @@ def generate(run: Run) -> None:
                 out.append(done)
                 tokens = sum(trajectory.num_tokens for trajectory in done)
                 run.lap("generate", f"chunk {number}", count=len(done), tokens=tokens)
+
+
+def _generate_as_ready(run: Run, chunks: Sequence[_Chunk], plan: Plan[Trajectory]) -> None:
+    """Of a policy behind a server: what is there is kept, what is missing is made, each trajectory on its own; written as they end."""
+    config, total = run.config.generate, len(plan.items)
+    with Appender(run.trajectories, Trajectory) as out:
+        there = resume_any(out, plan)
+        if len(there) == total:
+            say(f"generate: all {total} trajectories are there already")
+            return
+        policy = _opened(run)
+        if not isinstance(policy, Serving):
+            raise TypeError(f"a policy behind a server was expected, found {policy.name}")
+        states = (state for chunk in chunks for state in _states(run, chunk, policy) if state.id not in there)
+        boxes = {question.task: chunk.toolbox for chunk in chunks for question in chunk.questions}
+        ending = rollout_as_ready(states, policy, boxes, config.sampling, on_tool_failure=config.tool_failure)
+        made = _Made()
+        try:
+            with (
+                progress("generate", total, len(there), "trajectories") as advance,
+                Groups(out) as groups,
+                closing(ending),
+            ):
+                for _, trajectory in ending:
+                    groups.put(trajectory)
+                    made.count(trajectory)
+                    advance(1)
+        except (ServiceFailure, ToolFailure):
+            say(f"generate: {len(out)} of {total} trajectories are there, and kept; the same command goes on")
+            raise
+        finally:
+            run.lap("generate", "trajectories", count=made.trajectories, tokens=made.tokens)
+    if made.refused:
+        refused = f"{made.refused} of {made.trajectories} trajectories"
+        say(f"generate: the server refused to go on with {refused}; {run.calls.name} says why")
+
+
+@dataclass
+class _Made:
+    """What was made so far."""
+
+    trajectories: int = 0
+    tokens: int = 0
+    refused: int = 0
+
+    def count(self, trajectory: Trajectory) -> None:
+        self.trajectories += 1
+        self.tokens += trajectory.num_tokens
+        self.refused += trajectory.stop is StopReason.REFUSED
 
 
 def generated(run: Run) -> list[Trajectory]:

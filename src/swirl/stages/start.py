@@ -3,8 +3,9 @@
 from dataclasses import replace
 from itertools import islice
 
+from swirl.catalog import open_policy
 from swirl.errors import ConfigError
-from swirl.policies import PolicyConfig
+from swirl.policies import Policy, PolicyConfig
 from swirl.run import Run
 from swirl.tasks import Task
 from swirl.terminal import say
@@ -29,6 +30,11 @@ def initial_policy(run: Run) -> PolicyConfig:
         run.require(run.warm_model, "warm-start")
         return replace(run.config.policy, model=str(run.warm_model))
     return run.config.policy
+
+
+def policy_of(run: Run, stage: str) -> Policy:
+    """The policy that trajectories are sampled from, opened."""
+    return open_policy(initial_policy(run), run.config.seed)
 
 
 def training_questions(run: Run, task: Task, count: int) -> list[Question]:
