@@ -487,8 +487,8 @@ def test_the_model_judge_reads_a_verdict_at_the_very_end_and_leaves_all_else_wit
         assert (verdict.status is VerdictStatus.UNREADABLE) is (score is None)
 
 
-def test_verdicts_of_the_model_judge_bear_the_version_of_its_prompt() -> None:
-    assert ModelJudge.name == f"model/{PROMPT_VERSION}"
+def test_verdicts_of_the_model_judge_bear_the_version_of_its_prompt_and_the_model() -> None:
+    assert ModelJudge(ScriptedPolicy(["GOOD"], name="qwen")).name == f"model/{PROMPT_VERSION}/qwen"
 
 
 def test_the_model_judge_sees_neither_the_gold_answer_nor_another_style_of_prompt() -> None:

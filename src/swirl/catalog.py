@@ -3,20 +3,23 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from swirl.engine import require_extra
 from swirl.errors import ConfigError, ModelError
-from swirl.judges import MODEL_CONTEXT, Judge, JudgeConfig, JudgeName
+from swirl.judges import Judge, JudgeConfig, JudgeName, JudgeServerConfig
+from swirl.judges.asking import require_grades
 from swirl.judges.grader import Grader
-from swirl.judges.model import ModelJudge
+from swirl.judges.hindsight import HindsightJudge
+from swirl.judges.model import ModelJudge, ServedJudge
 from swirl.judges.random import Random
 from swirl.judges.reference import Reference
 from swirl.judges.rule import Rule
 from swirl.judges.solver import Solver
-from swirl.policies import Policy, PolicyConfig
+from swirl.policies import Policy, PolicyConfig, Serving
 from swirl.recipe import nearest
 from swirl.retrieval import Encoder, Retriever, SearchConfig
 from swirl.retrieval.bm25 import Bm25
@@ -24,6 +27,10 @@ from swirl.retrieval.dense import Dense
 from swirl.retrieval.hybrid import Hybrid
 from swirl.retrieval.index import open_index
 from swirl.retrieval.remote import Remote
+from swirl.services.asking import Service
+from swirl.services.budget import Budget, Prices
+from swirl.services.ledger import Ledger
+from swirl.services.replies import Replies, cache_folder
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.beerqa import BEERQA
@@ -130,8 +137,20 @@ def _token_count(policy: PolicyConfig) -> Callable[[str], int]:
     return count
 
 
-def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
-    """The judge a recipe names.
+class JudgeServer(NamedTuple):
+    """The server of a model judge or grader, and where what is asked of it is written down."""
+
+    config: JudgeServerConfig
+    ledger: Ledger
+    role: str = "judge"
+    spent: float = 0.0
+    """US dollars so far in this role."""
+
+
+def open_judge(
+    name: str, config: JudgeConfig, policy: PolicyConfig, seed: int, server: JudgeServer | None = None
+) -> Judge:
+    """The judge a recipe names; the model judge asks the server, where there is one.
 
     >>> open_judge("solvr", JudgeConfig(), PolicyConfig(), seed=1)
     Traceback (most recent call last):
@@ -141,7 +160,7 @@ def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) 
     if name not in names:
         raise ConfigError(f"unknown judge {name!r}: expected one of {', '.join(names)}{nearest(name, names)}")
     if name == "model":
-        return _model_judge(config, policy, seed)
+        return _model_judge(config, policy, seed, server)
     judges: Mapping[str, Callable[[], Judge]] = {
         "rule": Rule,
         "solver": Solver,
@@ -151,14 +170,43 @@ def open_judge(name: str, config: JudgeConfig, policy: PolicyConfig, seed: int) 
     return judges[name]()
 
 
-def _model_judge(config: JudgeConfig, policy: PolicyConfig, seed: int) -> Judge:
-    own = replace(policy, model=config.model or policy.model, lora_rank=0)
-    return ModelJudge(open_policy(own, seed), max_tokens=config.max_tokens, max_context=MODEL_CONTEXT)
+def _model_judge(config: JudgeConfig, policy: PolicyConfig, seed: int, server: JudgeServer | None) -> Judge:
+    require_grades(config, served=server is not None)
+    model = config.model or policy.model
+    if server is None:
+        local = open_policy(replace(policy, model=model, lora_rank=0), seed)
+        return HindsightJudge(local, config) if config.view == "hindsight" else ModelJudge(local, config)
+    model = server.config.model or model
+    served = _served(server, model)
+    if config.view == "hindsight":
+        return HindsightJudge(served, config, model=model)
+    return ServedJudge(served, config, model=model)
 
 
-def open_grader(model: str, policy: PolicyConfig, seed: int) -> Grader:
-    """The model that compares answers with the accepted ones, on the policy's device; raises as `open_model` does."""
+def open_grader(model: str, policy: PolicyConfig, seed: int, server: JudgeServer | None = None) -> Grader:
+    """The model that compares answers with the accepted ones: on the policy's device, or behind the server, where there is one. Raises as
+    `open_model` does."""
+    if server is not None:
+        return Grader(_served(server, server.config.model or model))
     return Grader(open_policy(replace(policy, model=model, lora_rank=0), seed))
+
+
+def _served(server: JudgeServer, model: str) -> Serving:
+    """The model behind the judge's server. What it said once is not asked again, by no run."""
+    config = server.config
+    service = Service(
+        f"the {server.role}'s server at {config.url}",
+        config,
+        server.ledger,
+        role=server.role,
+        model=model,
+        budget=Budget(Prices.of(config), config.budget_usd, server.spent),
+        advice="see whether it runs, and judge_server in the recipe",
+    )
+    replies = Replies(cache_folder() / "replies.sqlite") if config.cache else None
+    http = import_module("swirl.policies.http")
+    served: Serving = http.HttpPolicy(config, model, service, api="chat", tools="tags", replies=replies)
+    return served
 
 
 def require_model(key: str, model: str) -> None:

@@ -9,6 +9,7 @@
     ├── ToolFailure (RuntimeError)      a tool's service is broken (a model's misuse of it is an observation, not an error)
     ├── PolicyFailure (RuntimeError)    a policy cannot answer at all
     ├── ServiceFailure (RuntimeError)   a server does not answer a request, or not usably; `fault` says how (`swirl.services.faults`)
+    ├── JudgeFailure (RuntimeError)     too many verdicts are missing to build on the others
     └── TrainingError (RuntimeError)    training cannot go on: nothing readable to learn from, a loss that is not finite
 
 A message says what was expected, what was found, where, and what to do. The command line prints it as one sentence, without a traceback.
@@ -51,6 +52,10 @@ class ServiceFailure(SwirlError, RuntimeError):
     def __init__(self, message: str, fault: str) -> None:
         super().__init__(message)
         self.fault = fault
+
+
+class JudgeFailure(SwirlError, RuntimeError):
+    pass
 
 
 class TrainingError(SwirlError, RuntimeError):

@@ -6,7 +6,7 @@ model. What is written to disk carries its schema and version in the field `sche
 """
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct, field
 
@@ -225,5 +225,7 @@ class JudgedStep(
     """Index of the step, from 0."""
     judge: str
     verdict: Verdict
+    view: Literal["step", "hindsight"] = "step"
+    """What the judge saw: what came before the step, or the whole trajectory."""
 
     FILE: ClassVar[str] = "verdicts.jsonl"

@@ -1,6 +1,6 @@
 """One step -> one verdict. The same object filters trajectories and rewards fresh actions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -86,4 +86,25 @@ class Judge(Protocol):
 
     def judge(self, samples: Sequence[StepSample]) -> list[Verdict]:
         """One verdict a sample. Whatever cannot be judged has no score (`Verdict.score` is None): never 0."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Judge, Protocol):
+    """A judge behind a service: it is asked about many steps at once, and its verdicts come in any order."""
+
+    def judge_as_ready(self, samples: Iterable[StepSample]) -> Iterator[tuple[int, Verdict]]:
+        """(place of the sample, verdict) as each comes. Samples are drawn when they are needed, and asked about in order. Raises
+        `ServiceFailure` where no request will be answered, once all that is under way has come."""
+        ...
+
+
+@runtime_checkable
+class Hindsight(Protocol):
+    """A judge of whole trajectories, which knows what came of each step: for filtering, never as a reward."""
+
+    name: str
+
+    def judge_whole(self, trajectories: Iterable[Trajectory]) -> Iterator[tuple[int, list[Verdict]]]:
+        """(place of the trajectory, a verdict on each of its steps) as each comes; otherwise as `Streaming.judge_as_ready`."""
         ...

@@ -7,11 +7,14 @@ comparison is missing, never wrong. Question and answers are fenced off, so that
 
 from collections.abc import Sequence
 
+from swirl.errors import ServiceFailure
 from swirl.judges import MODEL_CONTEXT
-from swirl.judges.model import last_word
-from swirl.policies import Policy, Sampling
+from swirl.judges.verdicts import last_word
+from swirl.policies import Completion, Policy, Sampling, Serving
 from swirl.protocol import Message, Prompt
 from swirl.seeds import derive
+from swirl.services.faults import Fault
+from swirl.services.loop import as_done
 from swirl.types import Question, Trajectory
 
 PROMPT_VERSION = "1"
@@ -51,14 +54,36 @@ class Grader:
         self.sampling = Sampling(temperature=0.0, max_tokens=MAX_TOKENS, max_context=MODEL_CONTEXT, stop=())
 
     def grade(self, trajectories: Sequence[Trajectory]) -> list[bool | None]:
-        """Whether each final answer is right, None where the comparison cannot be read. Where there is no answer nothing is asked: it is
-        wrong."""
+        """Whether each final answer is right, None where the comparison cannot be read, or could not be had. Where there is no answer
+        nothing is asked: it is wrong."""
         asked = [(each.question, each.answer) for each in trajectories if each.answer is not None]
         prompts = [grading_prompt(question, answer) for question, answer in asked]
+        words = iter([_read(completion) for completion in self._completions(prompts)])
+        return [False if each.answer is None else next(words) for each in trajectories]
+
+    def _completions(self, prompts: Sequence[Prompt]) -> list[Completion | None]:
+        """One a prompt, None where the request for it failed."""
+        if isinstance(self.policy, Serving):
+            told = dict(as_done(prompts, self._ask, self.policy.in_flight))
+            return [told[place] for place in range(len(prompts))]
         completions = self.policy.complete(prompts, self.sampling, [[0] for _ in prompts]) if prompts else []
-        words = iter([last_word(completion, "correct", "incorrect", of="given|final") for [completion] in completions])
-        read = {"correct": True, "incorrect": False}
-        return [False if each.answer is None else read.get(next(words)) for each in trajectories]
+        return [completion for [completion] in completions]
+
+    async def _ask(self, prompt: Prompt) -> Completion | None:
+        """Raises `ServiceFailure` where no request will be answered, or no other is to be paid for."""
+        if not isinstance(self.policy, Serving):
+            raise TypeError(f"expected a policy behind a service, found {self.policy.name}")
+        try:
+            return await self.policy.ask(prompt, self.sampling, 0)
+        except ServiceFailure as failure:
+            if failure.fault in (Fault.UNUSABLE.value, Fault.OVER_BUDGET.value):
+                raise
+            return None
+
+
+def _read(completion: Completion | None) -> bool | None:
+    word = last_word(completion, "correct", "incorrect", of="given|final") if completion else ""
+    return {"correct": True, "incorrect": False}.get(word)
 
 
 def grading_prompt(question: Question, answer: str) -> Prompt:

@@ -8,9 +8,12 @@ from itertools import islice
 
 from swirl.catalog import open_judge, open_task
 from swirl.errors import ConfigError
+from swirl.judges.asking import require_grades
+from swirl.judges.hindsight import refusal
 from swirl.recipe import RunConfig
 from swirl.stages.filter import require_answers
 from swirl.stages.judge import objection
+from swirl.stages.start import require_server
 from swirl.tracking import require
 from swirl.types import Question
 
@@ -42,6 +45,7 @@ class _Asked:
 def _require_judge(name: str, asked: _Asked) -> None:
     """The model judge is not tried: it would be asked in earnest."""
     if name == "model":
+        require_grades(asked.config.judge, served=bool(asked.config.judge_server.url))
         return
     judging = open_judge(name, asked.config.judge, asked.config.policy, asked.config.seed)
     for question in asked.training:
@@ -54,10 +58,14 @@ def _check_training(asked: _Asked) -> None:
     config.policy.require_trainable()
     require(config.train.tracker)
     if config.train.objective != "sft":
-        _require_judge(config.judge.name if config.judge.reward == "same" else config.judge.reward, asked)
+        reward = config.judge.name if config.judge.reward == "same" else config.judge.reward
+        if reward == "model" and config.judge.view == "hindsight":
+            raise ConfigError(refusal())
+        _require_judge(reward, asked)
 
 
 def _check_evaluation(asked: _Asked) -> None:
+    require_server(asked.config)
     config = asked.config.evaluate
     for spec in config.tasks:
         for question in islice(open_task(spec).questions("test", config.draw), config.questions):

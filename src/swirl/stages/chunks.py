@@ -6,10 +6,10 @@ of it is made twice (`resume_any`); once all is there it is put in order (`in_or
 may have cost a night and somebody may want it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,6 +19,10 @@ from swirl.terminal import say
 from swirl.types import Question
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _never(record: Any) -> bool:
+    return False
 
 
 class Item(NamedTuple):
@@ -65,6 +69,8 @@ class Plan(Generic[T]):
     chunks: Sequence[Sequence[Item]]
     unit: str
     """What the records are called, e.g. `trajectories`."""
+    passing: Callable[[T], bool] = _never
+    """Whether a record says of itself that it may be made again: then a later one of the same name takes its place."""
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -111,28 +117,17 @@ def resume(out: "Appender[T]", plan: Plan[T]) -> int:
 def resume_any(out: "Appender[T]", plan: Plan[T]) -> set[str]:
     """The names of what is there, in whatever order; nothing is dropped. Raises where something is there twice."""
     _tell_torn(out)
-    return set(_lines(plan, read(plan.path, plan.kind)))
+    return {item.name for item, _ in latest(plan)}
 
 
 def in_order(plan: Plan[T]) -> bool:
-    """Put the records of a file into the plan's order, whole or not at all, once all of them are there; whether they are. To be called when
-    its `Appender` is closed, by whoever holds the run folder."""
-    lines = _lines(plan, read(plan.path, plan.kind))
+    """Put the records of a file into the plan's order, without those whose place was taken, whole or not at all, once all of them are
+    there; whether they are. To be called when its `Appender` is closed, by whoever holds the run folder."""
+    lines = {item.name: line for line, (item, _) in enumerate(latest(plan))}
     if len(lines) < len(plan.items):
         return False
-    reorder(plan.path, [lines[item.name] - 1 for item in plan.items])
+    reorder(plan.path, [lines[item.name] for item in plan.items])
     return True
-
-
-def finished(plan: Plan[T]) -> list[T]:
-    """The records of a file that has to be there whole, for the stages that read it."""
-    records = list(read(plan.path, plan.kind))
-    lines = _lines(plan, records)
-    if len(lines) < len(plan.items):
-        raise RunFolderError(
-            f"`{plan.stage}` is unfinished ({len(lines)} of {len(plan.items)} {plan.unit}): run `{plan.command}` first"
-        )
-    return records
 
 
 def _tell_torn(out: "Appender[T]") -> None:
@@ -140,32 +135,51 @@ def _tell_torn(out: "Appender[T]") -> None:
         say(f"{out.path.name}: {out.torn_bytes} bytes of an unfinished line were cut off")
 
 
-def _lines(plan: Plan[T], records: Iterable[T]) -> dict[str, int]:
-    """Name -> the line, from 1, in which it stands; raises where one stands in two."""
+def finished(plan: Plan[T], keep: Callable[[T], T] | None = None) -> list[T]:
+    """The records of a file that has to be there whole, for the stages that read it; of each, what `keep` makes of it."""
+    records: dict[str, T] = {}
+    for item, record in latest(plan):
+        records[item.name] = keep(record) if keep else record
+    if len(records) < len(plan.items):
+        raise RunFolderError(
+            f"`{plan.stage}` is unfinished ({len(records)} of {len(plan.items)} {plan.unit}): run `{plan.command}` first"
+        )
+    return list(records.values())
+
+
+def latest(plan: Plan[T]) -> Iterator[tuple[Item, T]]:
+    """The records in the file, in its order, and what each is about; one that takes the place of another comes after it. Raises where
+    two of one name stand there otherwise."""
     lines: dict[str, int] = {}
-    for line, item in enumerate(_found(plan, records), start=1):
-        if item.name in lines:
+    passing: set[str] = set()
+    for line, (item, record) in enumerate(_checked(plan, read(plan.path, plan.kind)), start=1):
+        if item.name in lines and item.name not in passing:
             raise RunFolderError(
                 f"{plan.path}:{line}: {item.name} stands in line {lines[item.name]} already; delete one of the two, "
                 f"or run `{plan.command} --redo`"
             )
         lines[item.name] = line
-    return lines
+        (passing.add if plan.passing(record) else passing.discard)(item.name)
+        yield item, record
 
 
 def _found(plan: Plan[T], records: Iterable[T]) -> list[Item]:
-    """What the records are about; raises where one is about something else than the plan."""
+    return [item for item, _ in _checked(plan, records)]
+
+
+def _checked(plan: Plan[T], records: Iterable[T]) -> Iterator[tuple[Item, T]]:
+    """The records, and what each is about; raises where one is about something else than the plan."""
     expected = {item.name: item for item in plan.items}
-    found = [plan.item(record) for record in records]
-    for line, item in enumerate(found, start=1):
+    for line, record in enumerate(records, start=1):
+        item = plan.item(record)
         if item.name not in expected:
             other = f"{item.name} is none of the {len(expected)} {plan.unit} that belong here now"
         elif field := item.difference(expected[item.name]):
             other = f"{item.name} was asked another question than its task gives now (question {item.question!r} differs in its {field})"
         else:
+            yield item, record
             continue
         raise RunFolderError(f"{plan.path}:{line}: {other}; restore what it was asked, or run `{plan.command} --redo`")
-    return found
 
 
 def _whole(plan: Plan[T], found: Sequence[Item]) -> tuple[int, int]:

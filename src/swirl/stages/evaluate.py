@@ -19,7 +19,7 @@ from swirl.rollout import begin
 from swirl.run import Run, peak_memory_mb
 from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
-from swirl.stages.start import initial_policy, rules_of
+from swirl.stages.start import JUDGE_SERVER, initial_policy, judge_server, require_server, rules_of
 from swirl.stages.train import trained
 from swirl.summary import SCHEMA, summarise
 from swirl.tasks import Task
@@ -83,7 +83,7 @@ class _Models:
         """A policy to evaluate, loaded."""
         named = self.run.config.evaluate
         for key in ("against", "grader") if not self._checked else ():
-            if model := getattr(named, key):
+            if (model := getattr(named, key)) and model != JUDGE_SERVER:
                 require_model(f"evaluate.{key}", model)
         self._checked = True
         opened = open_policy(config, self.run.config.seed)
@@ -94,9 +94,19 @@ class _Models:
         """Who compares answers with the accepted ones; None where nobody was asked to."""
         config = self.run.config
         if self._grader is None and config.evaluate.grader:
-            self._grader = open_grader(config.evaluate.grader, config.policy, config.seed)
+            self._grader = _grader(self.run)
             self.run.lap("evaluate", "load the grader")
         return self._grader
+
+
+def _grader(run: Run) -> Grader:
+    config, named = run.config, run.config.evaluate.grader
+    if named != JUDGE_SERVER:
+        return open_grader(named, config.policy, config.seed)
+    require_server(config)
+    return open_grader(
+        config.judge.model or config.policy.model, config.policy, config.seed, judge_server(run, "evaluate", "grader")
+    )
 
 
 def _parts(run: Run, task: Task) -> Iterator[_Part]:

@@ -4,7 +4,7 @@ A policy on this machine writes them chunk by chunk. One behind a server writes 
 are there the file is put in order, so that two equal runs have equal files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -130,13 +130,13 @@ class _Made:
         self.refused += trajectory.stop is StopReason.REFUSED
 
 
-def generated(run: Run) -> list[Trajectory]:
-    """The trajectories, for the stages that go on from them; raises where they are not all there, or were asked other questions."""
+def generated(run: Run, keep: Callable[[Trajectory], Trajectory] | None = None) -> list[Trajectory]:
+    """The trajectories, for the stages that go on from them, or what `keep` makes of each; raises where they are not all there, or were
+    asked other questions."""
     run.require(run.trajectories, "generate")
     config, tasks = run.config.generate, map(open_task, run.config.generate.tasks)
-    return finished(
-        _plan(run, [list(islice(task.questions("train", run.config.seed), config.questions)) for task in tasks])
-    )
+    questions = [list(islice(task.questions("train", run.config.seed), config.questions)) for task in tasks]
+    return finished(_plan(run, questions), keep)
 
 
 def _chunks(run: Run, task: Task) -> list[_Chunk]:

@@ -5,6 +5,7 @@ A comparison goes over the steps that both can judge: a judge may know the quest
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,15 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from swirl.catalog import open_judge
-from swirl.decompose import state_before
 from swirl.errors import ConfigError
-from swirl.judges import Judge, StepSample
+from swirl.judges import Hindsight, Judge, StepSample, Streaming
 from swirl.judges.agreement import KINDS, Agreement, agreement, kind_of
+from swirl.judges.missing import PASSING, Missing
 from swirl.records import Appender
 from swirl.run import Run
-from swirl.stages.chunks import Item, Plan, finished, resume
+from swirl.stages.chunks import Item, Plan, finished, in_order, resume
 from swirl.stages.generate import generated
-from swirl.stages.start import initial_policy
+from swirl.stages.start import initial_policy, judge_server
+from swirl.stages.stream import kinds, require_same, sample_of, say_missing, statuses, stream
 from swirl.terminal import progress, say
 from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory, Verdict, VerdictStatus
 
@@ -34,7 +36,7 @@ CHUNK = 200
 
 def judge(run: Run, names: Sequence[str] = ()) -> None:
     """Write a verdict on every step of every trajectory, by the run's judge or by the judges named."""
-    trajectories = generated(run)
+    trajectories = generated(run, _text_alone)
     for name in names or [run.config.judge.name]:
         _judge_all(run, name, trajectories)
 
@@ -42,19 +44,62 @@ def judge(run: Run, names: Sequence[str] = ()) -> None:
 def _judge_all(
     run: Run, name: str, trajectories: Sequence[Trajectory], wrapped: "Callable[[Judge], Judge] | None" = None
 ) -> None:
+    chunks = [trajectories[i : i + CHUNK] for i in range(0, len(trajectories), CHUNK)]
+    plan = _plan(run, name, chunks)
     with Appender(run.verdicts(name), JudgedStep) as out:
-        chunks = [trajectories[i : i + CHUNK] for i in range(0, len(trajectories), CHUNK)]
-        start = resume(out, _plan(run, name, chunks))
-        if start == len(chunks):
-            say(f"judge ({name}): all {len(out)} verdicts are there already")
-            return
-        judging = open_judge(name, run.config.judge, initial_policy(run), run.config.seed)
-        judging = wrapped(judging) if wrapped else judging
-        with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
-            for number, chunk in enumerate(chunks[start:], start=start):
-                out.append(judge_steps(judging, chunk))
-                run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
-                advance(len(chunk))
+        if name == "model":
+            _judge_by_model(run, plan, trajectories, out)
+        else:
+            _judge_in_chunks(run, name, plan, trajectories, out, partial(_opened, run, name, wrapped))
+    if name == "model":
+        in_order(plan)
+        say_missing(f"judge ({name})", run, Missing.among(kinds(trajectories, statuses(plan))))
+
+
+def _judge_by_model(
+    run: Run, plan: Plan[JudgedStep], trajectories: Sequence[Trajectory], out: "Appender[JudgedStep]"
+) -> None:
+    """A model behind a service is asked only for what is not there; one on this machine goes on from whole chunks."""
+    there = statuses(plan)
+    again = sum(status in PASSING for status in there.values())
+    if len(there) == len(plan.items) and not again:
+        say(f"judge (model): all {len(there)} verdicts are there already")
+        return
+    served = judge_server(run, "judge")
+    judging = open_judge("model", run.config.judge, initial_policy(run), run.config.seed, served)
+    require_same(plan, judging.name)
+    if not isinstance(judging, Streaming | Hindsight):
+        _judge_in_chunks(run, "model", plan, trajectories, out, lambda: judging)
+        return
+    if again:
+        say(f"judge (model): {again} verdicts are missing for a reason that may have passed; they are asked for again")
+    stream(run, plan, judging, trajectories, out, there)
+
+
+def _opened(run: Run, name: str, wrapped: "Callable[[Judge], Judge] | None") -> Judge:
+    judging = open_judge(name, run.config.judge, initial_policy(run), run.config.seed)
+    return wrapped(judging) if wrapped else judging
+
+
+def _judge_in_chunks(
+    run: Run,
+    name: str,
+    plan: Plan[JudgedStep],
+    trajectories: Sequence[Trajectory],
+    out: "Appender[JudgedStep]",
+    opened: Callable[[], Judge],
+) -> None:
+    start = resume(out, plan)
+    if start == len(plan.chunks):
+        say(f"judge ({name}): all {len(out)} verdicts are there already")
+        return
+    judging = opened()
+    with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
+        for number in range(start, len(plan.chunks)):
+            chunk = trajectories[number * CHUNK :][:CHUNK]
+            out.append(judge_steps(judging, chunk))
+            run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
+            advance(len(chunk))
 
 
 def _plan(run: Run, name: str, chunks: Sequence[Sequence[Trajectory]]) -> Plan[JudgedStep]:
@@ -66,7 +111,14 @@ def _plan(run: Run, name: str, chunks: Sequence[Sequence[Trajectory]]) -> Plan[J
         item=lambda judged: _item(judged.trajectory, judged.step),
         chunks=[[_item(each.id, index) for each in chunk for index in range(len(each.steps))] for chunk in chunks],
         unit="verdicts",
+        passing=lambda judged: judged.verdict.status in PASSING,
     )
+
+
+def _text_alone(trajectory: Trajectory) -> Trajectory:
+    """Without token ids and log-probabilities, which no judge reads and which take most of the memory."""
+    steps = (msgspec.structs.replace(step, token_ids=(), thinking_tokens=0, logprobs=()) for step in trajectory.steps)
+    return msgspec.structs.replace(trajectory, steps=tuple(steps))
 
 
 def _item(trajectory: str, step: int) -> Item:
@@ -84,10 +136,7 @@ def verdicts_of(run: Run, name: str, trajectories: Sequence[Trajectory]) -> Mapp
 def judge_steps(judging: Judge, trajectories: Sequence[Trajectory]) -> list[JudgedStep]:
     """A verdict on every step of the trajectories, each blind to its own result and to what came later."""
     places = [(trajectory, index) for trajectory in trajectories for index in range(len(trajectory.steps))]
-    samples = [
-        StepSample(state_before(trajectory, index), msgspec.structs.replace(trajectory.steps[index], observation=None))
-        for trajectory, index in places
-    ]
+    samples = [sample_of(trajectory, index) for trajectory, index in places]
     return [
         JudgedStep(trajectory=trajectory.id, step=index, judge=judging.name, verdict=verdict)
         for (trajectory, index), verdict in zip(places, judging.judge(samples), strict=True)

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 from itertools import islice
+from typing import Literal
 
-from swirl.catalog import open_policy
+from swirl.catalog import JudgeServer, open_policy
 from swirl.errors import ConfigError
 from swirl.policies import Policy, PolicyConfig
+from swirl.recipe import RunConfig
 from swirl.run import Run
+from swirl.services.ledger import Ledger
 from swirl.tasks import Task
 from swirl.terminal import say
 from swirl.types import Question, Rules
@@ -35,6 +38,25 @@ def initial_policy(run: Run) -> PolicyConfig:
 def policy_of(run: Run, stage: str) -> Policy:
     """The policy that trajectories are sampled from, opened."""
     return open_policy(initial_policy(run), run.config.seed)
+
+
+JUDGE_SERVER = "judge_server"
+"""As `evaluate.grader`: the model of the judge's server."""
+
+
+def require_server(config: RunConfig) -> None:
+    """Raise `ConfigError` where the judge's server is to grade, and there is none."""
+    if config.evaluate.grader == JUDGE_SERVER and not config.judge_server.url:
+        raise ConfigError('evaluate.grader = "judge_server" needs judge_server.url; set it, or name a model')
+
+
+def judge_server(run: Run, stage: str, role: Literal["judge", "grader"] = "judge") -> JudgeServer | None:
+    """The server that a stage asks as judge or grader, with what was spent on it so far; None where the model runs on this machine."""
+    config = run.config.judge_server
+    if not config.url:
+        return None
+    spent = sum(request.usd or 0.0 for request in run.requests() if request.service == role)
+    return JudgeServer(config, Ledger(run.calls, stage), role, spent)
 
 
 def training_questions(run: Run, task: Task, count: int) -> list[Question]:

@@ -13,7 +13,7 @@ from swirl.recipe import to_table
 from swirl.records import digest, read_document
 from swirl.run import Run
 from swirl.stages.filter import kept_of
-from swirl.stages.start import initial_policy
+from swirl.stages.start import initial_policy, judge_server
 from swirl.terminal import Advance, progress, say
 from swirl.tracking import Tracked, Tracker, without_places
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
@@ -56,7 +56,7 @@ def train(run: Run) -> None:
             from swirl.train.loop import train as train_on_states
 
             reward = judges.name if judges.reward == "same" else judges.reward
-            rewarding = open_judge(reward, judges, initial_policy(run), seed)
+            rewarding = open_judge(reward, judges, initial_policy(run), seed, judge_server(run, "train"))
             train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
 
 
