@@ -2,11 +2,12 @@
 them. A malformed action needs no judge, so it does not count."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from swirl.judges import Judge, StepSample
 from swirl.judges.agreement import kind_of
-from swirl.types import Malformed, Step, VerdictStatus
+from swirl.types import Malformed, Step, Verdict, VerdictStatus
 
 PASSING = (VerdictStatus.TIMED_OUT, VerdictStatus.OVER_BUDGET, VerdictStatus.JUDGE_DOWN)
 """Reasons that pass: who asks again may be answered."""
@@ -55,3 +56,18 @@ class Missing:
         return f"{self.count} of {self.total} verdicts are missing" + (
             f" ({statuses}; on {kinds})" if self.count else ""
         )
+
+
+class Counting:
+    """A judge whose missing verdicts are counted, e.g. over a whole training."""
+
+    def __init__(self, judging: Judge) -> None:
+        self.name = judging.name
+        self.found = Missing()
+        self._judging = judging
+
+    def judge(self, samples: Sequence[StepSample]) -> list[Verdict]:
+        verdicts = self._judging.judge(samples)
+        for sample, verdict in zip(samples, verdicts, strict=True):
+            self.found.add(sample.step, verdict.status)
+        return verdicts

@@ -23,7 +23,7 @@ from swirl.run import Run
 from swirl.stages.chunks import Item, Plan, finished, in_order, resume
 from swirl.stages.generate import generated
 from swirl.stages.start import initial_policy, judge_server
-from swirl.stages.stream import kinds, require_same, sample_of, say_missing, statuses, stream
+from swirl.stages.stream import kinds, require_fewer, require_same, sample_of, say_missing, statuses, stream
 from swirl.terminal import progress, say
 from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory, Verdict, VerdictStatus
 
@@ -93,11 +93,15 @@ def _judge_in_chunks(
     if start == len(plan.chunks):
         say(f"judge ({name}): all {len(out)} verdicts are there already")
         return
-    judging = opened()
+    judging, found = opened(), Missing()
     with progress(f"judge ({name})", len(trajectories), start * CHUNK, "trajectories") as advance:
         for number in range(start, len(plan.chunks)):
             chunk = trajectories[number * CHUNK :][:CHUNK]
-            out.append(judge_steps(judging, chunk))
+            judged = judge_steps(judging, chunk)
+            out.append(judged)
+            for step, record in zip((step for each in chunk for step in each.steps), judged, strict=True):
+                found.add(step, record.verdict.status)
+            require_fewer(run, found, len(plan.items))
             run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
             advance(len(chunk))
 

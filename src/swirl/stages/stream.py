@@ -179,7 +179,8 @@ class _Watch:
 
 def too_many(run: Run, found: Missing, failure: str = "") -> JudgeFailure:
     """The error where more verdicts are missing than `judge.max_missing` allows; `failure` is how the last request failed."""
-    why = f" (the last request: {failure})" if failure else ""
+    told = failure.partition("\n")[0]
+    why = f" (the last that failed: {told:.500})" if told else ""
     again = f"run `swirl judge {run.path}` again, which asks for " + (
         "those that failed in passing" if found.passing else "nothing that is there: so with --redo"
     )
@@ -193,7 +194,12 @@ def say_missing(stage: str, run: Run, found: Missing) -> None:
     """Say how many verdicts are missing; raises `JudgeFailure` where they are more than `judge.max_missing` allows."""
     if found.count:
         say(f"{stage}: {found.told()}")
-    if found.count > run.config.judge.max_missing * found.total:
+    require_fewer(run, found, found.total)
+
+
+def require_fewer(run: Run, found: Missing, total: int) -> None:
+    """Raise `JudgeFailure` where more are missing already than may be of all."""
+    if found.count > run.config.judge.max_missing * total:
         raise too_many(run, found)
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from swirl.catalog import open_judge, open_model
 from swirl.decompose import decompose
 from swirl.errors import ConfigError, RunFolderError
+from swirl.judges.missing import Counting
 from swirl.recipe import to_table
 from swirl.records import digest, read_document
 from swirl.run import Run
@@ -56,8 +57,11 @@ def train(run: Run) -> None:
             from swirl.train.loop import train as train_on_states
 
             reward = judges.name if judges.reward == "same" else judges.reward
-            rewarding = open_judge(reward, judges, initial_policy(run), seed, judge_server(run, "train"))
+            opened = open_judge(reward, judges, initial_policy(run), seed, judge_server(run, "train"))
+            rewarding = Counting(opened)
             train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
+            if rewarding.found.count:
+                say(f"{label}: {rewarding.found.told()}")
 
 
 def _say_how_rows_are_read(model: "LanguageModel") -> None:

@@ -152,5 +152,5 @@ def require_verdicts(
         raise TrainingError(
             f"update {update + 1}: {len(lacking)} of {total} verdicts are missing ({', '.join(reasons)}; on {kinds.tool_call} tool "
             f"calls, {kinds.answer} answers), more than train.max_missing = {max_missing} allows; the update was not applied: mend the "
-            "judge, then run the same command again"
+            "judge (over budget: raise judge_server.budget_usd), then run the same command again"
         )
