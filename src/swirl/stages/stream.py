@@ -181,12 +181,13 @@ def too_many(run: Run, found: Missing, failure: str = "") -> JudgeFailure:
     """The error where more verdicts are missing than `judge.max_missing` allows; `failure` is how the last request failed."""
     told = failure.partition("\n")[0]
     why = f" (the last that failed: {told:.500})" if told else ""
-    again = f"run `swirl judge {run.path}` again, which asks for " + (
-        "those that failed in passing" if found.passing else "nothing that is there: so with --redo"
+    command = f"swirl judge {run.path}"
+    again = (
+        f"`{command}` again, which asks for those that failed in passing" if found.passing else f"`{command} --redo`"
     )
     return JudgeFailure(
         f"judge: {found.told()}, more than judge.max_missing = {run.config.judge.max_missing} allows{why}; all that came is kept: mend the "
-        f"judge, then {again}"
+        f"judge, then run {again}"
     )
 
 
