@@ -30,7 +30,6 @@ from swirl.stages.filter import select
 from swirl.stages.judge import compare, judge, verdicts_of
 from swirl.stages.start import judge_server, training_questions
 from swirl.stages.stream import sample_of
-from swirl.stages.writer import Writing
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.train import Metrics
 from swirl.train.loop import train as train_on_states
@@ -521,21 +520,6 @@ def test_a_filter_drops_what_has_no_verdict_and_says_how_many_and_of_which_kind(
             assert decisions[each].reason.endswith(f"has no verdict ({first.status.value})")
         assert decisions[each].kept is (first is None)
     assert dropped
-
-
-def test_a_full_disk_stops_the_writer_with_its_own_error_and_loses_nothing_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = JudgedStep(trajectory="q/0", step=0, judge="j", verdict=Verdict(1.0))
-    with Appender(tmp_path / "v.jsonl", JudgedStep) as out:
-        with Writing(out) as writing:
-            for _ in range(50):
-                writing.put([one, one])
-        assert len(out) == 100
-        monkeypatch.setattr(Appender, "append", lambda self, records: (_ for _ in ()).throw(RunFolderError("full")))
-        with pytest.raises(RunFolderError, match="full"), Writing(out) as writing:
-            writing.put([one])
-    assert len(list(read(tmp_path / "v.jsonl", JudgedStep))) == 100
 
 
 def test_a_grader_behind_a_service_is_missing_where_a_request_failed_and_stops_where_all_would() -> None:

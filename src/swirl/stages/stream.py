@@ -19,7 +19,7 @@ from swirl.records import Appender
 from swirl.run import Run
 from swirl.services.faults import Fault
 from swirl.stages.chunks import Plan, latest
-from swirl.stages.writer import Writing
+from swirl.stages.groups import Groups
 from swirl.terminal import progress, say
 from swirl.types import JudgedStep, Step, Trajectory, Verdict, VerdictStatus
 
@@ -61,11 +61,12 @@ def stream(
     units = _units(trajectories, there, whole=isinstance(judging, Hindsight))
     total = sum(len(unit.steps) for unit in units)
     watch = _Watch(run, units, there, len(plan.items))
-    with Writing(out) as writing, progress("judge", len(plan.items), len(plan.items) - total, "verdicts") as advance:
+    with Groups(out) as groups, progress("judge", len(plan.items), len(plan.items) - total, "verdicts") as advance:
         with closing(_answers(judging, units, watch)) as answers:
             for place, verdicts in answers:
                 unit = units[place]
-                writing.put(_records(judging, unit, verdicts))
+                for record in _records(judging, unit, verdicts):
+                    groups.put(record)
                 watch.note(unit, verdicts)
                 advance(len(unit.steps), watch.problem)
         watch.lap("the last verdicts")
