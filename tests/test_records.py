@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from swirl.errors import RecordError, RunFolderError
-from swirl.records import Appender, digest, read, read_document, write_atomically, write_json
+from swirl.records import Appender, digest, log, read, read_document, write_atomically, write_json
+from swirl.services.ledger import Ledger, Request
 from swirl.types import JudgedStep, Question, Rules, Trajectory, Verdict
 
 RECORDS = [JudgedStep(trajectory=f"q{i}/0", step=i, judge="rule", verdict=Verdict(1.0, "é\n")) for i in range(3)]
@@ -159,3 +162,98 @@ def test_a_record_without_a_schema_is_not_taken_for_one(tmp_path: Path) -> None:
         RecordError, match=r"verdicts.jsonl:1: expected a record of schema 'swirl.verdict/1', found none"
     ):
         list(read(path, JudgedStep))
+
+
+def requests(name: str, count: int) -> list[Request]:
+    return [Request(stage="judge", service="judge", model=name, seconds=float(i)) for i in range(count)]
+
+
+def test_a_log_cuts_a_torn_tail_however_long_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    for torn in (b'{"schema":', b"x" * 4096, b"y" * 10_000):
+        log(path, requests("m", 2))
+        whole = path.read_bytes()
+        path.write_bytes(whole + torn)
+        log(path, requests("m", 1))
+        assert path.read_bytes().startswith(whole)
+    assert len(list(read(path, Request))) == 9
+    (tmp_path / "torn.jsonl").write_bytes(b"no line was ever whole" * 1000)
+    log(tmp_path / "torn.jsonl", requests("m", 1))
+    assert len(list(read(tmp_path / "torn.jsonl", Request))) == 1
+
+
+LOGGER = """
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from swirl.records import log
+from swirl.services.ledger import Request
+for number in range(int(sys.argv[3])):
+    log(Path(sys.argv[1]), [Request(stage="s", service="judge", model=sys.argv[2], seconds=float(number), problem="x" * number)])
+    print(number, flush=True)
+"""
+
+
+def logger(path: Path, name: str, count: int) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", LOGGER, str(path), name, str(count)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_several_processes_and_threads_write_one_log(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    others = [logger(path, f"p{i}", 80) for i in range(3)]
+    ledger = Ledger(path, "s")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(ledger.note, requests("mine", 80)))
+    for process in others:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    found = Counter(request.model for request in read(path, Request))
+    assert found == {"mine": 80, "p0": 80, "p1": 80, "p2": 80}
+    assert ledger.num_requests == 80
+
+
+def test_a_killed_process_loses_no_line_that_it_had_logged(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    process = logger(path, "m", 10**6)
+    assert process.stdout is not None
+    for _ in range(20):
+        process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    log(path, requests("after", 1))
+    assert [request.seconds for request in read(path, Request)][:20] == [float(i) for i in range(20)]
+
+
+FULL_LOG = """
+import resource, signal, sys
+from pathlib import Path
+from swirl.errors import RunFolderError
+from swirl.records import log
+from swirl.services.ledger import Request
+path = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 150, path.stat().st_size + 150))
+try:
+    log(path, [Request(stage="s", service="judge", model="m", seconds=1.0)] * 9)
+except RunFolderError as error:
+    print(error)
+"""
+
+
+def test_a_log_on_a_full_disk_says_so_and_takes_all_of_a_group_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    log(path, requests("m", 3))
+    whole = path.read_bytes()
+    found = subprocess.run(
+        [sys.executable, "-c", FULL_LOG, str(path)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "no space left to write" in found.stdout
+    assert path.read_bytes() == whole
+
+
+def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="cannot write"):
+        log(tmp_path / "none" / "calls.jsonl", requests("m", 1))

@@ -139,8 +139,8 @@ class Appender(Generic[T]):
 
 
 def log(path: Path, records: Sequence[msgspec.Struct]) -> None:
-    """Add records to a log that several may write to, after cutting off a torn last line. They survive the end of the process, not that of
-    the machine: a log is told what happened, nothing is built on it.
+    """Add records to a log that several may write to, all or none, after cutting off a torn last line. They survive the end of the process,
+    not that of the machine: a log is told what happened, nothing is built on it.
 
     Raises `RunFolderError` where the disk is full.
     """
@@ -151,7 +151,11 @@ def log(path: Path, records: Sequence[msgspec.Struct]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)
             end = _end_of_last_line(file)
             os.ftruncate(file, end)
-            _write_all(file, data, end)
+            try:
+                _write_all(file, data, end)
+            except OSError:
+                os.ftruncate(file, end)
+                raise
         finally:
             os.close(file)
     except OSError as error:

@@ -49,16 +49,13 @@ class Service:
         self.advice = advice
         """What to do when it fails, e.g. `see whether it runs, and judge_server.url`."""
         self._sleep = sleep
-        self._pace = Pace(
-            limits.concurrency,
-            Flow(limits.requests_per_minute, sleep=sleep),
-            Flow(limits.tokens_per_minute, sleep=sleep),
-        )
+        self._pace = Pace(limits.concurrency, Flow(limits.requests_per_minute), Flow(limits.tokens_per_minute), sleep)
 
     async def ask(self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage | None = None) -> T:
         """Make a request. `send` makes one attempt and raises `Trouble` where it fails; `most` is an upper bound of its tokens.
 
-        Raises `ServiceFailure` where it fails for good.
+        An attempt that timed out or was cancelled once it was sent may have been billed, so the budget takes it as spent; one that failed
+        otherwise brought nothing. Raises `ServiceFailure` where it fails for good.
         """
         begin, attempt = monotonic(), 0
         while True:
@@ -78,20 +75,28 @@ class Service:
         self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage
     ) -> tuple[T, Usage, float | None]:
         about = most.tokens_in + most.tokens_out
-        async with self._pace.turn(about):
-            set_aside = self.budget.set_aside(most)
-            try:
-                async with asyncio.timeout(self.limits.timeout):
-                    value, usage = await send()
-            except TimeoutError:
-                self.budget.put_back(set_aside)
-                problem = f"its reply was not there after {self.limits.timeout:g} s"
-                raise Trouble(Fault.TIMED_OUT, problem, again=True) from None
-            except BaseException:
-                self.budget.put_back(set_aside)
-                raise
-        self._pace.correct(about, usage.tokens_in + usage.tokens_out or about)
-        return value, usage, self.budget.settle(set_aside, usage)
+        number = await self.budget.set_aside(most)
+        usage: Usage | None = None
+        try:
+            async with self._pace.turn(about) as share:
+                usage = Usage()
+                value, usage = await self._in_time(send)
+                self._pace.correct(share, usage.tokens_in + usage.tokens_out or about)
+        except Trouble as trouble:
+            usage = Usage() if trouble.fault is Fault.TIMED_OUT else None
+            raise
+        finally:
+            usd = self.budget.settle(number, usage)
+        return value, usage, usd
+
+    async def _in_time(self, send: Callable[[], Awaitable[tuple[T, Usage]]]) -> tuple[T, Usage]:
+        try:
+            async with asyncio.timeout(self.limits.timeout) as limit:
+                return await send()
+        except TimeoutError:
+            late = f"its reply was not there after {self.limits.timeout:g} s"
+            problem = late if limit.expired() else "it did not answer in time"
+            raise Trouble(Fault.TIMED_OUT, problem, again=True) from None
 
     def _failed(self, trouble: Trouble, attempts: int, seconds: float) -> ServiceFailure:
         problem = redacted(trouble.problem)

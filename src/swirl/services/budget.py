@@ -1,5 +1,7 @@
 """US dollars: what a request costs, and how many are left."""
 
+import asyncio
+
 from msgspec import Struct
 
 from swirl.services import ServerConfig
@@ -37,10 +39,9 @@ class Prices(Struct, frozen=True, kw_only=True):
         """
         if self.tokens_in is None or self.tokens_cached is None or self.tokens_out is None or usage == Usage():
             return None
-        fresh = usage.tokens_in - usage.tokens_cached
-        return (
-            fresh * self.tokens_in + usage.tokens_cached * self.tokens_cached + usage.tokens_out * self.tokens_out
-        ) / 1e6
+        cached = min(usage.tokens_cached, usage.tokens_in)
+        fresh = usage.tokens_in - cached
+        return (fresh * self.tokens_in + cached * self.tokens_cached + usage.tokens_out * self.tokens_out) / 1e6
 
 
 class Budget:
@@ -53,27 +54,33 @@ class Budget:
         """US dollars; 0: no limit."""
         self.spent = spent
         """US dollars so far, as far as they are known."""
-        self._set_aside = 0.0
+        self._set_aside: dict[int, float] = {}
+        """What each request under way may cost."""
+        self._changed = asyncio.Event()
+        self._number = 0
 
-    def set_aside(self, most: Usage) -> float:
-        """Set aside the most that a request can cost; raises `Trouble` where that is more than is left."""
+    async def set_aside(self, most: Usage) -> int:
+        """Set aside the most that a request can cost; waits where that is more than is left, and what is under way may turn out cheaper.
+        Raises `Trouble` where nothing can help. Returns what to settle it by."""
         cost = (self.prices.cost(most) or 0.0) if self.limit else 0.0
-        if self.limit and self.spent + self._set_aside + cost > self.limit:
-            raise Trouble(
-                Fault.OVER_BUDGET,
-                f"${self.spent:.4f} of ${self.limit:g} are spent, ${self._set_aside:.4f} may go to what is under way, and another request "
-                f"can cost ${cost:.4f}",
-            )
-        self._set_aside += cost
-        return cost
+        while self.limit and self.spent + sum(self._set_aside.values()) + cost > self.limit:
+            if not self._set_aside or self.spent + cost > self.limit:
+                raise Trouble(
+                    Fault.OVER_BUDGET,
+                    f"${self.spent:.4f} of ${self.limit:g} are spent, and another request can cost ${cost:.4f}",
+                )
+            self._changed.clear()
+            await self._changed.wait()
+        self._number += 1
+        self._set_aside[self._number] = cost
+        return self._number
 
-    def settle(self, set_aside: float, usage: Usage) -> float | None:
-        """Put what was set aside back, and take what the request really cost; where the service does not say, all that was set aside."""
-        self._set_aside -= set_aside
-        cost = self.prices.cost(usage)
-        self.spent += set_aside if cost is None else cost
+    def settle(self, number: int, usage: Usage | None) -> float | None:
+        """Put what was set aside back, and take what the request really cost: where nobody says, all that was set aside; where it brought
+        nothing (None), nothing. Returns its US dollars where they are known."""
+        set_aside = self._set_aside.pop(number)
+        cost = None if usage is None else self.prices.cost(usage)
+        if usage is not None:
+            self.spent += set_aside if cost is None else cost
+        self._changed.set()
         return cost
-
-    def put_back(self, set_aside: float) -> None:
-        """Put back what was set aside for a request that brought nothing."""
-        self._set_aside -= set_aside

@@ -33,8 +33,15 @@ class Trouble(Exception):
 
 
 _BUSY = (408, 409, 425, 429)
+_ELSEWHERE = "it sends to another address, and nothing is told to any but the one that was named"
 _SETTINGS = {
+    301: _ELSEWHERE,
+    302: _ELSEWHERE,
+    303: _ELSEWHERE,
+    307: _ELSEWHERE,
+    308: _ELSEWHERE,
     401: "it does not accept the key",
+    402: "it wants to be paid first",
     403: "the key does not allow this",
     404: "it knows no such model or address",
     405: "it does not take requests at this address",
@@ -70,5 +77,5 @@ def seconds_asked_for(retry_after: str) -> float | None:
         return float(said)
     try:
         return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None

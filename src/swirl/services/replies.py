@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import re
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +15,13 @@ import msgspec
 from swirl.errors import RunFolderError
 from swirl.terminal import say
 
-_REMOTE = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs", "glusterfs", "fuse.sshfs")
+_REMOTE = re.compile(
+    r"(fuse\.)?(nfs|cifs|smb|lustre|gpfs|beegfs|ceph|9p|afs|glusterfs|davfs|wekafs|panfs|orangefs|sshfs|s3fs|gcsfuse|rclone|juicefs)"
+)
+"""How the kinds of network file systems begin."""
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_PATIENCE = 60.0
+"""Seconds to wait for other processes."""
 
 
 def request_key(request: Mapping[str, Any]) -> str:
@@ -62,20 +70,44 @@ class Replies:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"cannot make {self.path.parent} for replies: {error.strerror}") from error
-        connection = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
-        if kind := network_filesystem(self.path, self._mounts):
-            say(
-                f"{self.path}: replies are stored on a network file system ({kind}), which is slow; set SWIRL_CACHE to a local folder"
-            )
-            connection.execute("PRAGMA journal_mode = DELETE")
-        else:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply BLOB NOT NULL) WITHOUT ROWID"
-        )
+        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         self._connection = connection
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        if kind := network_filesystem(self.path, self._mounts):
+            say(
+                f"{self.path}: replies are stored on a network file system ({kind}), which is slow; a local folder is faster (SWIRL_CACHE, "
+                "--out)"
+            )
+            _patiently(connection, "PRAGMA journal_mode = DELETE")
+        else:
+            _patiently(connection, "PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        _patiently(
+            connection, "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply BLOB NOT NULL) WITHOUT ROWID"
+        )
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Where several processes open a new file at once, SQLite does not wait for them by itself to change the journal."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute(statement).close()
+            return
+        except sqlite3.OperationalError as error:
+            if (
+                error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                or time.monotonic() > end
+            ):
+                raise
+            time.sleep(0.01)
 
 
 def cache_folder() -> Path:
@@ -91,11 +123,11 @@ def network_filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
         table = [line.split() for line in mounts.read_text("utf-8", errors="replace").splitlines()]
     except OSError:
         return ""
-    place, found = path.absolute(), ("", "")
+    place, found = path.resolve(), ("", "")
     for fields in table:
         if len(fields) < 3:
             continue
-        mounted = fields[1].replace("\\040", " ")
+        mounted = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[1])
         if place.is_relative_to(mounted) and len(mounted) >= len(found[0]):
             found = (mounted, fields[2])
-    return found[1] if found[1].startswith(_REMOTE) else ""
+    return found[1] if _REMOTE.match(found[1]) else ""

@@ -1,6 +1,8 @@
 """Secrets come from the environment, and are told to nobody but the service that they are for."""
 
+import json
 import os
+from urllib.parse import quote
 
 _SHORTEST = 6
 """What is shorter would be found, and blacked out, in ordinary words."""
@@ -15,9 +17,9 @@ def secret(variable: str) -> str:
 
 
 def keep_secret(value: str) -> None:
-    """From now on `redacted` blacks this out."""
+    """From now on `redacted` blacks this out, also where it is written as in an address or in JSON."""
     if len(value) >= _SHORTEST:
-        _known.add(value)
+        _known.update((value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1]))
 
 
 def redacted(text: str) -> str:
