@@ -2,18 +2,24 @@
 
 import json
 import threading
-from base64 import b64decode
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from corpora import names
 from swirl.errors import ConfigError, ToolFailure
-from swirl.retrieval import SearchConfig
+from swirl.records import read
+from swirl.retrieval import SearchConfig, remote
 from swirl.retrieval.remote import Remote
+from swirl.services.ledger import Ledger, Request
+from swirl.services.loop import wait_for
 from swirl.tools import ToolInput
 from swirl.tools.search import Search
 
@@ -29,6 +35,7 @@ class Service:
     requests: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def says(self, content: Any, status: int = 200, **headers: str) -> None:
         self.answers.append((status, content, {name.replace("_", "-"): value for name, value in headers.items()}))
@@ -48,18 +55,22 @@ def service() -> Iterator[Service]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body) + (9 if status == 200 and content == b"cut off" else 0)))
+            self.send_header("Content-Length", str(len(body) + {b"cut off": 9, b"dripping": 10**6}.get(body, 0)))
             self.end_headers()
             self.wfile.write(body)
+            with suppress(OSError):
+                while content == b"dripping" and not told.closing.wait(0.01):
+                    self.wfile.write(b" ")
 
         def log_message(self, *given: Any) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     told.url = f"http://127.0.0.1:{server.server_port}/retrieve"
     yield told
+    told.closing.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -99,13 +110,22 @@ def test_no_more_is_shown_than_was_asked_for(service: Service) -> None:
     assert len(found or []) == 2
 
 
+def noting(waits: list[float]) -> Callable[[float], Awaitable[None]]:
+    """A wait that takes no time."""
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    return sleep
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_passes_is_waited_for_longer_and_longer(service: Service, status: int) -> None:
     for _ in range(3):
         service.says({}, status)
     service.says({"result": [[]]})
     waits: list[float] = []
-    assert Remote(service.url, sleep=waits.append).retrieve(["x"], 1, [()]) == [[]]
+    assert Remote(service.url, sleep=noting(waits)).retrieve(["x"], 1, [()]) == [[]]
     assert [low <= wait <= 2 * low for wait, low in zip(waits, (0.5, 1.0, 2.0), strict=True)] == [True] * 3
 
 
@@ -114,20 +134,20 @@ def test_it_waits_as_long_as_the_service_says(service: Service) -> None:
     service.says({}, 503, Retry_After="86400")
     service.says({"result": [[]]})
     waits: list[float] = []
-    Remote(service.url, sleep=waits.append).retrieve(["x"], 1, [()])
-    assert waits == [7.0, 60.0]
+    Remote(service.url, sleep=noting(waits)).retrieve(["x"], 1, [()])
+    assert [low <= wait <= low + 1 for wait, low in zip(waits, (7.0, 60.0), strict=True)] == [True] * 2
 
 
 def test_a_reply_that_breaks_off_is_asked_for_again(service: Service) -> None:
     service.says(b"cut off")
     service.says({"result": [[]]})
-    assert Remote(service.url, sleep=lambda seconds: None).retrieve(["x"], 1, [()]) == [[]]
+    assert Remote(service.url, sleep=noting([])).retrieve(["x"], 1, [()]) == [[]]
     assert len(service.requests) == 2
 
 
 def test_it_follows_to_no_other_service(service: Service) -> None:
     service.says({}, 302, Location=service.url)
-    with pytest.raises(ToolFailure, match="it answered 302 Found; see"):
+    with pytest.raises(ToolFailure, match="it answered 302: it sends to another address"):
         Remote(service.url).retrieve(["x"], 1, [()])
     assert len(service.requests) == 1
 
@@ -135,8 +155,8 @@ def test_it_follows_to_no_other_service(service: Service) -> None:
 @pytest.mark.parametrize(
     ("content", "status", "asked", "sentence"),
     [
-        ({}, 404, 1, "it answered 404 Not Found"),
-        ({}, 503, 3, "it answered 503 Service Unavailable, 3 times"),
+        ({}, 404, 1, "it answered 404: it knows no such model or address"),
+        ({}, 503, 3, r"it answered 503 \(Service Unavailable\), 3 times"),
         (b"<html>", 200, 1, "expected JSON, found b'<html>'"),
         ([], 200, 1, r"expected `result` with 1 lists of passages, found \[\]"),
         ({"result": []}, 200, 1, "expected `result` with 1 lists of passages, found 0 of them"),
@@ -148,22 +168,72 @@ def test_it_follows_to_no_other_service(service: Service) -> None:
             "expected a document with `contents`, or `title` and `text`",
         ),
         ({"result": [[{"document": DOCUMENT, "score": "high"}]]}, 200, 1, "expected a document with"),
+        ({"result": [[{"document": DOCUMENT, "score": 10**400}]]}, 200, 1, "expected a document with"),
+        (b"\x1f\x8b" + b"\x00" * 9, 200, 1, "expected JSON, found b"),
+        (b"[" * 100_000, 200, 1, "expected JSON, found"),
+        (b"z" * 2000, 200, 1, "it answered with over 0 MiB"),
         ({"result": [[3]]}, 200, 1, "expected a document with .*, found 3"),
     ],
 )
 def test_what_does_not_pass_is_one_sentence(
-    service: Service, content: Any, status: int, asked: int, sentence: str
+    service: Service, content: Any, status: int, asked: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if content == b"z" * 2000:
+        monkeypatch.setattr(remote, "_LARGEST_REPLY", 1999)
     service.says(content, status)
     with pytest.raises(ToolFailure, match=f"the search service at {service.url} cannot be used: {sentence}"):
-        Remote(service.url, retries=2, sleep=lambda seconds: None).retrieve(["x"], 1, [()])
+        Remote(service.url, retries=2, sleep=noting([])).retrieve(["x"], 1, [()])
     assert len(service.requests) == asked
+
+
+def test_a_reply_that_drips_in_is_given_up_after_all_its_time(service: Service) -> None:
+    service.says(b"dripping")
+    with pytest.raises(ToolFailure, match=r"its reply was not there after 0\.5 s, 2 times"):
+        Remote(service.url, timeout=0.5, retries=1, sleep=noting([])).retrieve(["x"], 1, [()])
+
+
+def test_several_threads_ask_at_once_and_each_request_is_on_record(service: Service, tmp_path: Path) -> None:
+    service.says({"result": [[{"document": DOCUMENT}]]})
+    asked = Remote(service.url, ledger=Ledger(tmp_path / "calls.jsonl", "generate"))
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda query: asked.retrieve([query], 1, [()]), [str(i) for i in range(40)]))
+    assert all(names(hits) == ["7"] for [hits] in found)
+    assert sorted(int(request["queries"][0]) for request in service.requests) == list(range(40))
+    noted = list(read(tmp_path / "calls.jsonl", Request))
+    assert len(noted) == 40
+    assert {(one.stage, one.service, one.status, one.attempts, one.usd) for one in noted} == {
+        ("generate", "search", "ok", 1, None)
+    }
+
+
+def test_what_failed_is_on_record_without_the_secrets_that_came_back(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEARCH_PASSWORD", "s3cret/word")
+    service.says([b64encode(b"me:s3cret/word").decode(), "x" * 30 + "s3cret/word"])
+    url = service.url.replace("http://", "http://me:$SEARCH_PASSWORD@")
+    with pytest.raises(ToolFailure, match=r"found .*secret") as failure:
+        Remote(url, ledger=Ledger(tmp_path / "calls.jsonl", "generate")).retrieve(["x"], 1, [()])
+    told = str(failure.value) + (tmp_path / "calls.jsonl").read_text()
+    assert "s3cret" not in told
+    assert b64encode(b"me:s3cret/word").decode() not in told
+    [noted] = read(tmp_path / "calls.jsonl", Request)
+    assert noted.status == "down"
+
+
+def test_the_event_loop_cannot_wait_for_itself(service: Service) -> None:
+    async def ask() -> None:
+        Remote(service.url).retrieve(["x"], 1, [()])
+
+    with pytest.raises(RuntimeError, match="was called on it"):
+        wait_for(ask())
+    assert not service.requests
 
 
 def test_nothing_listens(service: Service) -> None:
     waits: list[float] = []
     with pytest.raises(ToolFailure, match=r"nothing listens there, 3 times; see whether it runs, and search\.url"):
-        Remote("http://127.0.0.1:1/retrieve", retries=2, sleep=waits.append).retrieve(["x"], 1, [()])
+        Remote("http://127.0.0.1:1/retrieve", retries=2, sleep=noting(waits)).retrieve(["x"], 1, [()])
     assert len(waits) == 2
 
 
@@ -207,8 +277,10 @@ def test_an_address_may_hold_any_letter(service: Service) -> None:
 
 
 def test_an_address_that_is_none_is_not_asked_again() -> None:
-    with pytest.raises(ToolFailure, match="cannot be used: nonnumeric port: 'abc'; see"):
-        Remote("http://127.0.0.1:abc/", sleep=lambda seconds: pytest.fail("it waited")).retrieve(["x"], 1, [()])
+    waits: list[float] = []
+    with pytest.raises(ToolFailure, match=r"it cannot be asked at this address \(Invalid port: 'abc'\); see"):
+        Remote("http://127.0.0.1:abc/", sleep=noting(waits)).retrieve(["x"], 1, [()])
+    assert waits == []
 
 
 def test_half_a_character_in_a_reply_is_shown_as_a_question_mark(service: Service) -> None:

@@ -265,6 +265,11 @@ def test_secrets_are_blacked_out_however_they_are_written(tmp_path: Path, monkey
     assert asked.noted[0].problem == expected
 
 
+def test_a_secret_is_blacked_out_before_what_was_said_is_cut() -> None:
+    keep_secret("sk-cut-in-the-middle")
+    assert "sk-" not in trouble_of_status(500, "x" * 190 + "sk-cut-in-the-middle").problem
+
+
 def test_a_secret_within_another_leaves_nothing_of_it() -> None:
     keep_secret("sk-inner1")
     keep_secret("sk-inner1-and-outer")

@@ -61,9 +61,9 @@ TASKS: Mapping[str, Callable[[str], Task]] = {
 }
 """Task name -> constructor, given what stands behind the colon."""
 
-TOOLS: Mapping[str, Callable[[Task, SearchConfig, PolicyConfig], Tool]] = {
-    "calculator": lambda task, search, policy: Calculator(),
-    "search": lambda task, search, policy: open_search(task, search, policy),
+TOOLS: Mapping[str, Callable[[Task, SearchConfig, PolicyConfig, Ledger | None], Tool]] = {
+    "calculator": lambda task, search, policy, ledger: Calculator(),
+    "search": lambda task, search, policy, ledger: open_search(task, search, policy, ledger),
 }
 _SEARCH, _POLICY = SearchConfig(), PolicyConfig()
 
@@ -80,25 +80,27 @@ def open_task(spec: str) -> Task:
     return TASKS[name](location)
 
 
-def open_toolbox(task: Task, search: SearchConfig = _SEARCH, policy: PolicyConfig = _POLICY) -> Toolbox:
-    """The tools that a task offers; `policy` is who reads their results."""
+def open_toolbox(
+    task: Task, search: SearchConfig = _SEARCH, policy: PolicyConfig = _POLICY, ledger: Ledger | None = None
+) -> Toolbox:
+    """The tools that a task offers; `policy` is who reads their results. What a service is asked is written into the ledger."""
     unknown = [name for name in task.tools if name not in TOOLS]
     if unknown:
         raise ConfigError(f"unknown tool {unknown[0]!r} in task {task.name!r}: expected one of {', '.join(TOOLS)}")
-    return Toolbox([TOOLS[name](task, search, policy) for name in task.tools])
+    return Toolbox([TOOLS[name](task, search, policy, ledger) for name in task.tools])
 
 
-def open_search(task: Task, config: SearchConfig, policy: PolicyConfig) -> Search:
+def open_search(task: Task, config: SearchConfig, policy: PolicyConfig, ledger: Ledger | None = None) -> Search:
     """The search tool of a task."""
     scoped = task.scoped if config.scope == "task" else config.scope == "question"
-    retriever = open_retriever(task, config, policy.device)
+    retriever = open_retriever(task, config, policy.device, ledger)
     return Search(retriever, config.top_k, scoped=scoped, room=config.max_tokens, count=_token_count(policy))
 
 
-def open_retriever(task: Task, config: SearchConfig, device: str = "auto") -> Retriever:
+def open_retriever(task: Task, config: SearchConfig, device: str = "auto", ledger: Ledger | None = None) -> Retriever:
     """What the search tool of a task asks: a service, an index, or the task's own passages in memory."""
     if config.url:
-        return Remote(config.url, timeout=config.timeout, retries=config.retries)
+        return Remote(config.url, timeout=config.timeout, retries=config.retries, ledger=ledger)
     if config.index:
         folder = Path(config.index).expanduser()
         return open_index(folder, config.engine, lambda model: open_encoder(config.encoder or model, device))

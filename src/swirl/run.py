@@ -36,7 +36,7 @@ from swirl.processes import leads
 from swirl.provenance import provenance
 from swirl.recipe import RunConfig
 from swirl.records import log, read, write_atomically
-from swirl.services.ledger import Request
+from swirl.services.ledger import Ledger, Request
 from swirl.types import JudgedStep, Trajectory
 
 SCHEMA = "swirl.run/1"
@@ -105,7 +105,14 @@ class Run:
         self.evaluation = path / "evaluation"
         self.summary = path / "summary.json"
         self.calls = path / "calls.jsonl"
+        self.ledgers: list[Ledger] = []
+        """Of the stages that asked a service since the run was opened."""
         self._last_lap = time.perf_counter()
+
+    def ledger(self, stage: str) -> Ledger:
+        """Where a stage notes what it asks of services."""
+        self.ledgers.append(Ledger(self.calls, stage))
+        return self.ledgers[-1]
 
     def verdicts(self, judge: str) -> Path:
         """The file of a judge's verdicts."""

@@ -4,64 +4,77 @@
     ->   {"result": [[{"document": {"id": "7", "contents": "\\"Title\\"\\ntext"}, "score": 0.9}, ...], ...]}
 
 A list of passages a query, best first. A document may also have `title` and `text` in place of `contents`, and stand there without a
-score. What fails for a while (no connection, no answer in time, status 429 or 5xx) is asked again after longer and longer waits, or after
-as long as the service says (Retry-After); what fails for good is a `ToolFailure` that names the service without the secrets in its address.
+score. It is asked as every service is (`swirl.services.asking`); what fails for good is a `ToolFailure` that names it without the secrets
+in its address.
 """
 
+import asyncio
 import hashlib
 import json
 import os
-import random
 import re
-import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException, IncompleteRead, InvalidURL
-from typing import Any
-from urllib.error import HTTPError, URLError
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache, partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from swirl.errors import ConfigError, ToolFailure
+from swirl.errors import ConfigError, ServiceFailure, ToolFailure
 from swirl.retrieval import Hit
 from swirl.retrieval.sources import titled
+from swirl.services import Limits
+from swirl.services.asking import Service
+from swirl.services.faults import Fault, Trouble, trouble_of_status
+from swirl.services.ledger import Ledger, Usage
+from swirl.services.loop import wait_for
+from swirl.services.secrets import keep_secret, redacted, secret
 from swirl.types import Passage
 
-_LONGEST_WAIT = 60.0
+if TYPE_CHECKING:
+    import ssl
+
 _LARGEST_REPLY = 64 * 2**20
-_BUSY = (408, 425, 429)
+_LARGEST_SCORE = 1e300
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _WRITTEN = "%!#$&'()*+,/:;=?@[]~"
 """What an address may hold as it is, beside letters and digits."""
 
 
-class _Staying(HTTPRedirectHandler):
-    """Goes nowhere else: what is secret is for the service that was named."""
-
-    def redirect_request(self, *given: Any) -> None:
-        return None
-
-
-_OPENER = build_opener(_Staying)
-
-
 class Remote:
-    """The retriever."""
+    """The retriever. Several threads may use one at once, but not the event loop's own."""
 
     def __init__(
-        self, url: str, *, timeout: float = 30.0, retries: int = 4, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        *,
+        timeout: float = 30.0,
+        retries: int = 4,
+        ledger: Ledger | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
         self.name = f"{parts.scheme}://{_filled_in(host)}{parts.path}"
         """The address without its secrets: its login and query left out, variables in its path not filled in."""
-        self._url = quote(_filled_in(parts._replace(netloc=host).geturl()), safe=_WRITTEN)
-        self._headers = {"Content-Type": "application/json", "Accept": "application/json", **_login(parts)}
+        address = parts._replace(netloc=host).geturl()
+        _hide(address.removeprefix(f"{parts.scheme}://{host}"))
+        self._url = quote(_filled_in(address), safe=_WRITTEN)
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            **_login(parts),
+        }
         self._timeout = timeout
-        self._retries = retries
-        self._sleep = sleep
+        self._service = Service(
+            f"the search service at {self.name}",
+            Limits(connect_timeout=timeout, read_timeout=timeout, timeout=timeout, retries=retries),
+            ledger or Ledger(),
+            role="search",
+            advice="see whether it runs, and search.url",
+            sleep=sleep,
+        )
 
     def retrieve(self, queries: Sequence[str], k: int, scopes: Sequence[tuple[str, ...]]) -> list[list[Hit] | None]:
         """A scope cannot be told to a service: `ConfigError` where there is one."""
@@ -72,91 +85,93 @@ class Remote:
             )
         asked = [query for query in queries if query.strip()]
         results = iter(self._ask(asked, k) if asked else [])
-        return [self._hits(next(results), k) if query.strip() else None for query in queries]
+        return [next(results) if query.strip() else None for query in queries]
 
-    def _ask(self, queries: Sequence[str], k: int) -> list[Any]:
-        body = json.dumps({"queries": queries, "topk": k, "return_scores": True}).encode()
-        reply = self._parsed(self._post(body))
-        results = reply.get("result") if isinstance(reply, dict) else None
-        if not isinstance(results, list) or len(results) != len(queries):
-            found = f"{len(results)} of them" if isinstance(results, list) else _shown(reply)
-            raise self._failure(f"expected `result` with {len(queries)} lists of passages, found {found}")
-        return results
-
-    def _post(self, body: bytes) -> bytes:
-        for attempt in range(self._retries + 1):
-            try:
-                return self._send(Request(self._url, body, self._headers))
-            except HTTPError as error:
-                with error:
-                    problem = f"it answered {error.code} {error.reason}"
-                    asked_for = _retry_after(error.headers.get("Retry-After", "").strip())
-                if error.code < 500 and error.code not in _BUSY:
-                    raise self._failure(problem) from None
-            except InvalidURL as error:
-                raise self._failure(str(error)) from None
-            except (URLError, OSError, HTTPException) as error:
-                problem, asked_for = _reason(error), None
-            if attempt < self._retries:
-                self._sleep(wait(attempt) if asked_for is None else min(asked_for, _LONGEST_WAIT))
-        raise self._failure(f"{problem}, {self._retries + 1} times" if self._retries else problem)
-
-    def _send(self, request: Request) -> bytes:
-        with _OPENER.open(request, timeout=self._timeout) as reply:
-            content: bytes = reply.read(_LARGEST_REPLY + 1)
-            if len(content) > _LARGEST_REPLY:
-                raise self._failure(f"it answered with over {_LARGEST_REPLY // 2**20} MiB")
-            if reply.length:
-                raise IncompleteRead(content, reply.length)
-            return content
-
-    def _parsed(self, content: bytes) -> Any:
+    def _ask(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
-            raise self._failure(f"expected JSON, found {content[:40]!r}") from None
+            return wait_for(self._service.ask(partial(self._send, queries, k)))
+        except ServiceFailure as failure:
+            raise ToolFailure(str(failure)) from None
 
-    def _hits(self, result: Any, k: int) -> list[Hit]:
-        if not isinstance(result, list):
-            raise self._failure(f"expected a list of passages, found {_shown(result)}")
-        return [self._hit(entry) for entry in result[:k]]
+    async def _send(self, queries: Sequence[str], k: int) -> tuple[list[list[Hit]], Usage]:
+        import httpx2
 
-    def _hit(self, entry: Any) -> Hit:
-        document = entry.get("document", entry) if isinstance(entry, dict) else None
-        score = entry.get("score", 0.0) if isinstance(entry, dict) else 0.0
-        found = _passage(document) if isinstance(document, dict) else None
-        if found is None or isinstance(score, bool) or not isinstance(score, int | float):
-            raise self._failure(f"expected a document with `contents`, or `title` and `text`, found {_shown(entry)}")
-        return Hit(found, float(score))
-
-    def _failure(self, problem: str) -> ToolFailure:
-        return ToolFailure(
-            f"the search service at {self.name} cannot be used: {problem}; see whether it runs, and search.url"
-        )
-
-
-def wait(attempt: int) -> float:
-    """Seconds before the service is asked again: a half to a whole of 1, 2, 4, ..., at most a minute, so that those who wait do not all
-    come back at once.
-
-    >>> 0.5 <= wait(0) <= 1, 4 <= wait(3) <= 8, 30 <= wait(99) <= 60
-    (True, True, True)
-    """
-    return min(2.0 ** min(attempt, 10), _LONGEST_WAIT) * random.uniform(0.5, 1.0)
+        body = json.dumps({"queries": queries, "topk": k, "return_scores": True}).encode()
+        try:
+            async with (
+                httpx2.AsyncClient(timeout=self._timeout, verify=_certificates()) as client,
+                client.stream("POST", self._url, content=body, headers=self._headers) as reply,
+            ):
+                if reply.status_code != HTTPStatus.OK:
+                    raise trouble_of_status(
+                        reply.status_code, _phrase(reply.status_code), reply.headers.get("Retry-After", "")
+                    )
+                content = bytearray()
+                async for part in reply.aiter_raw():
+                    content += part
+                    if len(content) > _LARGEST_REPLY:
+                        raise Trouble(Fault.DOWN, f"it answered with over {_LARGEST_REPLY // 2**20} MiB")
+        except httpx2.TimeoutException:
+            raise Trouble(Fault.TIMED_OUT, "it did not answer in time", again=True) from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
+            raise Trouble(Fault.UNUSABLE, f"it cannot be asked at this address ({error})") from None
+        except httpx2.HTTPError as error:
+            raise Trouble(Fault.DOWN, _reason(error), again=True) from None
+        return [_hits(result, k) for result in _results(bytes(content), len(queries))], Usage()
 
 
-def _retry_after(said: str) -> float | None:
-    """Seconds the service asks us to wait: a number, or until a date.
+@cache
+def _certificates() -> "ssl.SSLContext":
+    """Made once: it takes longer than a request to a service nearby."""
+    import httpx2
 
-    >>> _retry_after("3"), _retry_after("soon"), _retry_after("Wed, 21 Oct 2015 07:28:00 GMT")
-    (3.0, None, 0.0)
-    """
-    if said.isdecimal():
-        return float(said)
+    return httpx2.create_ssl_context()
+
+
+def _phrase(status: int) -> str:
+    """The standard's words for a status, not the service's own: these might hold anything."""
+    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong on the way, in a few words that quote nothing of the request."""
+    causes = [error]
+    while (inner := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(inner)
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "nothing listens there"
+    said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return said[-1] if said else f"the connection broke off ({type(error).__name__})"
+
+
+def _results(content: bytes, num_queries: int) -> list[Any]:
+    """What was found for each query, as it was told."""
     try:
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
+        reply = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Trouble(Fault.DOWN, f"expected JSON, found {_shown(content[:1000])}") from None
+    results = reply.get("result") if isinstance(reply, dict) else None
+    if not isinstance(results, list) or len(results) != num_queries:
+        found = f"{len(results)} of them" if isinstance(results, list) else _shown(reply)
+        raise Trouble(Fault.DOWN, f"expected `result` with {num_queries} lists of passages, found {found}")
+    return results
+
+
+def _hits(result: Any, k: int) -> list[Hit]:
+    if not isinstance(result, list):
+        raise Trouble(Fault.DOWN, f"expected a list of passages, found {_shown(result)}")
+    return [_hit(entry) for entry in result[:k]]
+
+
+def _hit(entry: Any) -> Hit:
+    document = entry.get("document", entry) if isinstance(entry, dict) else None
+    score = entry.get("score", 0.0) if isinstance(entry, dict) else 0.0
+    found = _passage(document) if isinstance(document, dict) else None
+    known = isinstance(score, int | float) and not isinstance(score, bool) and -_LARGEST_SCORE < score < _LARGEST_SCORE
+    if found is None or not known:
+        problem = f"expected a document with `contents`, or `title` and `text`, found {_shown(entry)}"
+        raise Trouble(Fault.DOWN, problem)
+    return Hit(found, float(score))
 
 
 def _filled_in(text: str) -> str:
@@ -169,11 +184,20 @@ def _filled_in(text: str) -> str:
     return _VARIABLE.sub(lambda match: os.environ[match[1]], text)
 
 
+def _hide(text: str) -> None:
+    """Whatever the variables in it hold is told to nobody else."""
+    for name in _VARIABLE.findall(text):
+        secret(name)
+
+
 def _login(parts: SplitResult) -> dict[str, str]:
     if parts.username is None:
         return {}
     pair = f"{_filled_in(unquote(parts.username))}:{_filled_in(unquote(parts.password or ''))}"
-    return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    _hide(f"{unquote(parts.username)} {unquote(parts.password or '')}")
+    told = b64encode(pair.encode()).decode()
+    keep_secret(told)
+    return {"Authorization": f"Basic {told}"}
 
 
 def _passage(document: Mapping[str, Any]) -> Passage | None:
@@ -196,15 +220,6 @@ def _readable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _reason(error: Exception) -> str:
-    """What went wrong on the way, in a few words that quote nothing of the request."""
-    inner = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
-    if isinstance(inner, TimeoutError):
-        return "it did not answer in time"
-    if isinstance(inner, ConnectionRefusedError):
-        return "nothing listens there"
-    return getattr(inner, "strerror", None) or type(inner).__name__
-
-
 def _shown(value: object) -> str:
-    return f"{value!r:.60}"
+    """The beginning of it; secrets are blacked out first, for half of one could not be found."""
+    return f"{redacted(repr(value)):.60}"

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from swirl.services.secrets import redacted
+
 
 class Fault(StrEnum):
     """How a request failed for good."""
@@ -56,7 +58,7 @@ def trouble_of_status(status: int, said: str = "", retry_after: str = "") -> Tro
     >>> trouble_of_status(401).fault.value
     'unusable'
     """
-    explanation = f" ({said.strip():.200})" if said.strip() else ""
+    explanation = f" ({redacted(said.strip()):.200})" if said.strip() else ""
     if status in _BUSY or status >= 500:
         return Trouble(
             Fault.DOWN, f"it answered {status}{explanation}", again=True, wait=seconds_asked_for(retry_after)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from swirl.catalog import open_grader, open_judge, open_policy, open_task, open_toolbox, require_model
+from swirl.catalog import open_grader, open_judge, open_policy, open_task, require_model
 from swirl.errors import ConfigError, SwirlError
 from swirl.evaluate import EvaluatedTrajectory, Mode, ToolUse, When, answer_all, grade, without_tools
 from swirl.judges import Judge
@@ -19,7 +19,7 @@ from swirl.rollout import begin
 from swirl.run import Run, peak_memory_mb
 from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
-from swirl.stages.start import JUDGE_SERVER, initial_policy, judge_server, require_server, rules_of
+from swirl.stages.start import JUDGE_SERVER, initial_policy, judge_server, require_server, rules_of, toolbox_of
 from swirl.stages.train import trained
 from swirl.summary import SCHEMA, summarise
 from swirl.tasks import Task
@@ -118,8 +118,7 @@ def _parts(run: Run, task: Task) -> Iterator[_Part]:
         say(f"{task.name}: {config.questions} held-out questions asked for, {len(questions)} are there; using them all")
     labelling = _labelling(run, questions)
     toolboxes: dict[ToolUse, Toolbox] = {
-        use: open_toolbox(task, run.config.search, run.config.policy) if use == "with" else Toolbox([])
-        for use in config.tools
+        use: toolbox_of(run, task, "evaluate") if use == "with" else Toolbox([]) for use in config.tools
     }
     for prompt in _styles(run):
         own = rules_of(run, task)

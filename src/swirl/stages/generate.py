@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
-from swirl.catalog import open_task, open_toolbox
+from swirl.catalog import open_task
 from swirl.errors import ServiceFailure, ToolFailure
 from swirl.policies import Policy, Serving
 from swirl.records import Appender
@@ -17,7 +17,7 @@ from swirl.rollout import begin, rollout, rollout_as_ready
 from swirl.run import Run
 from swirl.stages.chunks import Item, Plan, finished, in_order, resume, resume_any
 from swirl.stages.groups import Groups
-from swirl.stages.start import policy_of, rules_of, training_questions
+from swirl.stages.start import policy_of, rules_of, toolbox_of, training_questions
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.tools import Toolbox
@@ -140,7 +140,7 @@ def generated(run: Run, keep: Callable[[Trajectory], Trajectory] | None = None) 
 
 
 def _chunks(run: Run, task: Task) -> list[_Chunk]:
-    toolbox, size = open_toolbox(task, run.config.search, run.config.policy), run.config.generate.chunk
+    toolbox, size = toolbox_of(run, task, "generate"), run.config.generate.chunk
     questions = training_questions(run, task, run.config.generate.questions)
     return [_Chunk(task, toolbox, questions[start : start + size]) for start in range(0, len(questions), size)]
 

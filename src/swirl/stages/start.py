@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Literal
 
-from swirl.catalog import JudgeServer, open_policy
+from swirl.catalog import JudgeServer, open_policy, open_toolbox
 from swirl.errors import ConfigError
 from swirl.policies import Policy, PolicyConfig
 from swirl.recipe import RunConfig
@@ -12,6 +12,7 @@ from swirl.run import Run
 from swirl.services.ledger import Ledger
 from swirl.tasks import Task
 from swirl.terminal import say
+from swirl.tools import Toolbox
 from swirl.types import Question, Rules
 
 
@@ -25,6 +26,11 @@ def rules_of(run: Run, task: Task) -> Rules:
         malformed=config.malformed,
         keep_thinking=config.keep_thinking,
     )
+
+
+def toolbox_of(run: Run, task: Task, stage: str) -> Toolbox:
+    """The tools of a task, for a stage of this run; what they ask of services is noted in its `calls.jsonl`."""
+    return open_toolbox(task, run.config.search, run.config.policy, run.ledger(stage))
 
 
 def initial_policy(run: Run) -> PolicyConfig:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from swirl.catalog import open_model, open_task, open_toolbox
+from swirl.catalog import open_model, open_task
 from swirl.errors import ConfigError
 from swirl.policies import Sampling
 from swirl.policies.scripted import ScriptedPolicy
 from swirl.rollout import begin, rollout
 from swirl.run import Run
-from swirl.stages.start import rules_of, training_questions
+from swirl.stages.start import rules_of, toolbox_of, training_questions
 from swirl.stages.train import noting, tracker
 from swirl.tasks import Task
 from swirl.terminal import progress, say
@@ -28,7 +28,7 @@ def warm_start(run: Run) -> None:
             task,
             training_questions(run, task, config.questions),
             rules_of(run, task),
-            open_toolbox(task, run.config.search, run.config.policy),
+            toolbox_of(run, task, "warm_start"),
         )
     ]
     if not demonstrations:
