@@ -19,6 +19,8 @@ from swirl.records import Appender, write_json
 from swirl.report import write_report
 from swirl.run import Run
 from swirl.samples import changed_questions, evaluated_samples, training_samples
+from swirl.services.ledger import Request, Usage
+from swirl.spending import spent
 from swirl.summary import SCHEMA, read_summary, summarise
 from swirl.tables import columns, headings, headline, remarks, rows, terminal_figures, terminal_table, tool_rows
 from swirl.tasks import Grade
@@ -361,3 +363,18 @@ def test_agreement_with_a_judge_that_knows_is_told() -> None:
     }
     [_, told] = remarks({"judges": {"labels": None, "reward": "rule"}, "agreement": agreeing})
     assert "agrees with reference, which knows the solutions, on 75.0% of 8 steps" in told
+
+
+def test_what_services_were_asked_is_a_table_in_which_unknown_is_not_nothing(run: Run) -> None:
+    asked = [Request(stage="judge", service="judge", model=HOSTILE, seconds=1.25, usage=Usage(tokens_in=1234))]
+    asked.append(Request(stage="judge", service="judge", model="m", seconds=2.0, status="timed_out", attempts=6))
+    found = {**json.loads(run.summary.read_text()), "services": msgspec.to_builtins(spent(asked))}
+    write_json(run.summary, found)
+    assert read_summary(run.path)["services"] == found["services"]
+    write_report(run.path)
+    page = (run.path / "report.html").read_text("utf-8")
+    assert HOSTILE not in page
+    table = page.partition("What services were asked")[2].partition("</table>")[0]
+    for told in ("1,234", "unknown", "1 timed_out", "1.25", ">6<"):
+        assert told in table
+    assert "$" not in table

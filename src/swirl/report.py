@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from swirl import tables
+from swirl import spending, tables
 from swirl.calibrated import (
     ACCEPTED,
     LEGEND,
@@ -82,6 +82,7 @@ def _evaluation(path: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
         "tools": tables.tool_rows(summary),
         "gold_plot": _growth(summary, "gold_recall", "after step"),
         "pass_plot": _growth(summary, "pass", "k"),
+        "services": spending.rows(summary.get("services", ())),
         "changed": changed_questions(path / "evaluation"),
     }
 

@@ -9,6 +9,7 @@ from msgspec import Struct, to_builtins
 from swirl.evaluate import EvaluatedTrajectory, Mode, When
 from swirl.figures import Figure, compare, figures, measure, recall_by_step
 from swirl.records import read_document
+from swirl.spending import Spent
 from swirl.statistics import McNemar
 from swirl.types import PromptStyle
 
@@ -114,6 +115,8 @@ class Summary(_Stand, frozen=True, kw_only=True, omit_defaults=True, tag=SCHEMA,
     """The same by task."""
     prompts: dict[str, _Stand] = {}
     agreement: _Agreement | None = None
+    services: tuple[Spent, ...] = ()
+    """What was asked of services, by stage, service and model."""
 
 
 def read_summary(path: Path) -> dict[str, Any]:

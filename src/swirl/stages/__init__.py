@@ -6,6 +6,7 @@ same as if it had never been disturbed. Commands and studies call these; the met
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from swirl import processes
@@ -15,6 +16,7 @@ from swirl.judges import JudgeName
 from swirl.recipe import RunConfig
 from swirl.report import write_report
 from swirl.run import Run, locked
+from swirl.spending import line, spent
 from swirl.stages.calibrate import calibrate_judge, require_truth
 from swirl.stages.check import check
 from swirl.stages.evaluate import evaluate
@@ -23,6 +25,7 @@ from swirl.stages.generate import generate
 from swirl.stages.judge import judge, print_agreement
 from swirl.stages.train import train
 from swirl.stages.warm_start import warm_start
+from swirl.terminal import say
 
 
 def report(run: Run) -> None:
@@ -47,8 +50,9 @@ def run_all(path: Path, config: RunConfig) -> Run:
     check(config, STAGES)
     with locked(path):
         run = Run.create(path, config)
-        for stage in STAGES.values():
-            stage(run)
+        for name, stage in STAGES.items():
+            with _accounted(run, name):
+                stage(run)
     return run
 
 
@@ -71,13 +75,25 @@ def run_stage(
     check(config, [name])
     if calibrate:
         require_truth(calibrate, config.judge.name)
-    with locked(path), _prepared(lambda: _prepare(name, path, config, redo)) as run:
+    with locked(path), _prepared(lambda: _prepare(name, path, config, redo)) as run, _accounted(run, name):
         if compare:
             print_agreement(run, compare)
         elif calibrate:
             calibrate_judge(run, calibrate)
         else:
             STAGES[name](run)
+
+
+@contextmanager
+def _accounted(run: Run, stage: str) -> Iterator[None]:
+    """Say what was asked of services meanwhile, also where it came to nothing."""
+    before, stored = sum(1 for _ in run.requests()), sum(ledger.num_stored for ledger in run.ledgers)
+    try:
+        yield
+    finally:
+        asked = spent(islice(run.requests(), before, None))
+        if said := line(asked, sum(ledger.num_stored for ledger in run.ledgers) - stored):
+            say(f"{stage.replace('_', ' ')}: {said}")
 
 
 def _prepare(name: str, path: Path, config: RunConfig, redo: bool) -> Run:

@@ -17,6 +17,7 @@ from swirl.policies import Policy, PolicyConfig
 from swirl.records import Appender, read, write_json
 from swirl.rollout import begin
 from swirl.run import Run, peak_memory_mb
+from swirl.spending import spent
 from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import JUDGE_SERVER, initial_policy, judge_server, require_server, rules_of, toolbox_of
@@ -284,7 +285,7 @@ def _write_summary(
     }
     seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
     peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
-    found = {"agreement": agreement} if agreement else {}
+    found = ({"agreement": agreement} if agreement else {}) | {"services": msgspec.to_builtins(spent(run.requests()))}
     write_json(run.summary, {**head, **summarise(records), **found, "seconds": seconds, "peak_memory_mb": peak})
 
 

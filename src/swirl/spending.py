@@ -1,0 +1,147 @@
+"""What was asked of services, and what it came to: requests, tokens, US dollars and times, summed up from `calls.jsonl`.
+
+What is unknown is never taken for nothing: dollars are of the requests whose price is known, and it is told how many these are.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from swirl.services.ledger import Request
+
+
+class Spent(Struct, frozen=True, kw_only=True):
+    """The requests of a stage to one model of a service."""
+
+    stage: str
+    service: str
+    """policy, judge, grader or search."""
+    model: str
+    requests: int
+    attempts: int
+    """Times something was sent."""
+    failed: dict[str, int]
+    """How requests failed for good (`swirl.services.faults.Fault`) -> how many."""
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    usd: float | None
+    """Of the requests whose price is known; None where none's is."""
+    usd_known: int
+    """How many these are."""
+    seconds_p50: float
+    """From a request's first attempt to its last one's end, waits between them included: half took no longer."""
+    seconds_p95: float
+
+
+def spent(requests: Iterable[Request]) -> list[Spent]:
+    """Summed up by stage, service and model, in the order in which these were first asked.
+
+    >>> [found] = spent([Request(stage="judge", service="judge", model="m", seconds=1.0, usd=0.5)] * 3)
+    >>> found.requests, found.usd, found.seconds_p95
+    (3, 1.5, 1.0)
+    """
+    sums: dict[tuple[str, str, str], _Sum] = {}
+    for request in requests:
+        sums.setdefault((request.stage, request.service, request.model), _Sum()).add(request)
+    return [found.told(*key) for key, found in sums.items()]
+
+
+class _Sum:
+    def __init__(self) -> None:
+        self.attempts = self.tokens_in = self.tokens_cached = self.tokens_out = 0
+        self.seconds: list[float] = []
+        self.usd: list[float] = []
+        self.failed: Counter[str] = Counter()
+
+    def add(self, request: Request) -> None:
+        self.attempts += request.attempts
+        self.tokens_in += request.usage.tokens_in
+        self.tokens_cached += request.usage.tokens_cached
+        self.tokens_out += request.usage.tokens_out
+        self.seconds.append(request.seconds)
+        if request.usd is not None:
+            self.usd.append(request.usd)
+        if request.status != "ok":
+            self.failed[request.status] += 1
+
+    def told(self, stage: str, service: str, model: str) -> Spent:
+        in_order = sorted(self.seconds)
+        return Spent(
+            stage=stage,
+            service=service,
+            model=model,
+            requests=len(in_order),
+            attempts=self.attempts,
+            failed=dict(sorted(self.failed.items())),
+            tokens_in=self.tokens_in,
+            tokens_cached=self.tokens_cached,
+            tokens_out=self.tokens_out,
+            usd=round(math.fsum(self.usd), 8) if self.usd else None,
+            usd_known=len(self.usd),
+            seconds_p50=quantile(in_order, 0.5),
+            seconds_p95=quantile(in_order, 0.95),
+        )
+
+
+def quantile(in_order: Sequence[float], share: float) -> float:
+    """The smallest of some values in order that at least this share of them does not exceed.
+
+    >>> quantile([1.0, 2.0, 3.0, 4.0], 0.5), quantile([1.0, 2.0, 3.0, 4.0], 0.95)
+    (2.0, 4.0)
+    """
+    return in_order[max(0, math.ceil(share * len(in_order)) - 1)]
+
+
+def line(found: Sequence[Spent], stored: int = 0) -> str:
+    """What a stage asked of services, in a line; empty where it asked nothing, and nothing was stored.
+
+    >>> line(spent([Request(stage="judge", service="judge", model="m", seconds=1.0, status="down", attempts=6)]), stored=2)
+    '1 request to services (6 attempts), failed: 1 down; 0 tokens in, 0 out; cost unknown; 2 replies were stored already'
+    """
+    requests, attempts = sum(one.requests for one in found), sum(one.attempts for one in found)
+    already = f"{_count(stored, 'reply was', 'replies were')} stored already" if stored else ""
+    if not requests:
+        return already
+    failed: Counter[str] = sum((Counter(one.failed) for one in found), Counter())
+    said = _count(requests, "request", "requests") + " to services"
+    said += f" ({attempts:,} attempts)" if attempts != requests else ""
+    said += f", failed: {', '.join(f'{count:,} {status}' for status, count in failed.items())}" if failed else ""
+    tokens = f"{sum(one.tokens_in for one in found):,} tokens in, {sum(one.tokens_out for one in found):,} out"
+    usd = [one.usd for one in found if one.usd is not None]
+    cost = dollars(sum(usd) if usd else None, sum(one.usd_known for one in found), requests - failed.total())
+    return "; ".join(part for part in (said, tokens, cost if usd else f"cost {cost}", already) if part)
+
+
+def dollars(usd: float | None, known: int, answered: int) -> str:
+    """US dollars of the answered requests whose price is known.
+
+    >>> dollars(1.5, 3, 3), dollars(1.5, 3, 4), dollars(None, 0, 4)
+    ('$1.5000', '$1.5000 for 3 of 4, the rest unknown', 'unknown')
+    """
+    if usd is None:
+        return "unknown"
+    return f"${usd:.4f}" if known >= answered else f"${usd:.4f} for {known:,} of {answered:,}, the rest unknown"
+
+
+def rows(services: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """`services` of a summary as rows of text: stage, service, model, requests, attempts, failed, tokens in, of these cached, tokens out,
+    cost, median and 95th percentile of seconds."""
+    return [
+        (
+            *(str(one[name]) for name in ("stage", "service", "model")),
+            *(f"{one[name]:,}" for name in ("requests", "attempts")),
+            ", ".join(f"{count:,} {status}" for status, count in one["failed"].items()) or "0",
+            *(f"{one[name]:,}" for name in ("tokens_in", "tokens_cached", "tokens_out")),
+            dollars(one["usd"], one["usd_known"], one["requests"] - sum(one["failed"].values())),
+            *(f"{one[name]:.2f}" for name in ("seconds_p50", "seconds_p95")),
+        )
+        for one in services
+    ]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
