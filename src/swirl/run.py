@@ -12,8 +12,8 @@
       summary.json         every headline number with n, interval and seed
       report.html          the page people read
 
-Two equal runs have equal files, `calls.jsonl`, the times and requests in `summary.json`, the report and a tracker's files aside. Stages meet
-here and nowhere else: each can be rerun, inspected, or replaced by another program.
+Two equal runs have equal files, `calls.jsonl`, the times and requests in `summary.json`, the report and a tracker's files aside. Stages
+meet here and nowhere else: each can be rerun, inspected, or replaced by another program.
 """
 
 import fcntl

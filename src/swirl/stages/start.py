@@ -9,7 +9,6 @@ from swirl.errors import ConfigError
 from swirl.policies import Policy, PolicyConfig
 from swirl.recipe import RunConfig
 from swirl.run import Run
-from swirl.services.ledger import Ledger
 from swirl.tasks import Task
 from swirl.terminal import say
 from swirl.tools import Toolbox
@@ -62,7 +61,7 @@ def judge_server(run: Run, stage: str, role: Literal["judge", "grader"] = "judge
     if not config.url:
         return None
     spent = sum(request.usd or 0.0 for request in run.requests() if request.service == role)
-    return JudgeServer(config, Ledger(run.calls, stage), role, spent)
+    return JudgeServer(config, run.ledger(stage), role, spent)
 
 
 def training_questions(run: Run, task: Task, count: int) -> list[Question]:
