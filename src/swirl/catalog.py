@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from swirl.engine import require_extra
+from swirl.engine import BUNDLED, require_extra
 from swirl.errors import ConfigError, ModelError
 from swirl.judges import Judge, JudgeConfig, JudgeName, JudgeServerConfig
 from swirl.judges.asking import require_grades
@@ -20,6 +19,8 @@ from swirl.judges.reference import Reference
 from swirl.judges.rule import Rule
 from swirl.judges.solver import Solver
 from swirl.policies import Policy, PolicyConfig, Serving
+from swirl.policies.http import HttpPolicy
+from swirl.policies.reply import Chat
 from swirl.recipe import nearest
 from swirl.retrieval import Encoder, Retriever, SearchConfig
 from swirl.retrieval.bm25 import Bm25
@@ -27,10 +28,12 @@ from swirl.retrieval.dense import Dense
 from swirl.retrieval.hybrid import Hybrid
 from swirl.retrieval.index import open_index
 from swirl.retrieval.remote import Remote
+from swirl.services import ServerConfig
 from swirl.services.asking import Service
 from swirl.services.budget import Budget, Prices
 from swirl.services.ledger import Ledger
 from swirl.services.replies import Replies, cache_folder
+from swirl.services.server import Api
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.beerqa import BEERQA
@@ -61,9 +64,9 @@ TASKS: Mapping[str, Callable[[str], Task]] = {
 }
 """Task name -> constructor, given what stands behind the colon."""
 
-TOOLS: Mapping[str, Callable[[Task, SearchConfig, PolicyConfig, Ledger | None], Tool]] = {
-    "calculator": lambda task, search, policy, ledger: Calculator(),
-    "search": lambda task, search, policy, ledger: open_search(task, search, policy, ledger),
+TOOLS: Mapping[str, Callable[[Task, SearchConfig, PolicyConfig, Ledger | None, bool], Tool]] = {
+    "calculator": lambda task, search, policy, ledger, served: Calculator(),
+    "search": lambda task, search, policy, ledger, served: open_search(task, search, policy, ledger, served=served),
 }
 _SEARCH, _POLICY = SearchConfig(), PolicyConfig()
 
@@ -81,20 +84,29 @@ def open_task(spec: str) -> Task:
 
 
 def open_toolbox(
-    task: Task, search: SearchConfig = _SEARCH, policy: PolicyConfig = _POLICY, ledger: Ledger | None = None
+    task: Task,
+    search: SearchConfig = _SEARCH,
+    policy: PolicyConfig = _POLICY,
+    ledger: Ledger | None = None,
+    *,
+    served: bool = False,
 ) -> Toolbox:
-    """The tools that a task offers; `policy` is who reads their results. What a service is asked is written into the ledger."""
+    """The tools that a task offers; `policy` is who reads their results, behind a server where it is `served`. What a service is asked is
+    written into the ledger."""
     unknown = [name for name in task.tools if name not in TOOLS]
     if unknown:
         raise ConfigError(f"unknown tool {unknown[0]!r} in task {task.name!r}: expected one of {', '.join(TOOLS)}")
-    return Toolbox([TOOLS[name](task, search, policy, ledger) for name in task.tools])
+    return Toolbox([TOOLS[name](task, search, policy, ledger, served) for name in task.tools])
 
 
-def open_search(task: Task, config: SearchConfig, policy: PolicyConfig, ledger: Ledger | None = None) -> Search:
+def open_search(
+    task: Task, config: SearchConfig, policy: PolicyConfig, ledger: Ledger | None = None, *, served: bool = False
+) -> Search:
     """The search tool of a task."""
     scoped = task.scoped if config.scope == "task" else config.scope == "question"
     retriever = open_retriever(task, config, policy.device, ledger)
-    return Search(retriever, config.top_k, scoped=scoped, room=config.max_tokens, count=_token_count(policy))
+    count = _estimate if served and not is_here(policy.model) else _token_count(policy)
+    return Search(retriever, config.top_k, scoped=scoped, room=config.max_tokens, count=count)
 
 
 def open_retriever(task: Task, config: SearchConfig, device: str = "auto", ledger: Ledger | None = None) -> Retriever:
@@ -118,6 +130,20 @@ def open_encoder(model: str, device: str = "auto") -> Encoder:
     from swirl.engine.encoder import load_encoder
 
     return load_encoder(model, device)
+
+
+def is_here(model: str) -> bool:
+    """Whether a model's files are on this machine, as far as a look tells: the bundled one, or a folder.
+
+    >>> is_here("bundled"), is_here("no/such/folder")
+    (True, False)
+    """
+    return model == BUNDLED or Path(model).expanduser().is_dir()
+
+
+def _estimate(text: str) -> int:
+    """About how many tokens a text is to a model whose tokenizer is not on this machine: one for four characters."""
+    return -(-len(text) // 4)
 
 
 def _token_count(policy: PolicyConfig) -> Callable[[str], int]:
@@ -195,20 +221,8 @@ def open_grader(model: str, policy: PolicyConfig, seed: int, server: JudgeServer
 
 def _served(server: JudgeServer, model: str) -> Serving:
     """The model behind the judge's server. What it said once is not asked again, by no run."""
-    config = server.config
-    service = Service(
-        f"the {server.role}'s server at {config.url}",
-        config,
-        server.ledger,
-        role=server.role,
-        model=model,
-        budget=Budget(Prices.of(config), config.budget_usd, server.spent),
-        advice="see whether it runs, and judge_server in the recipe",
-    )
-    replies = Replies(cache_folder() / "replies.sqlite") if config.cache else None
-    http = import_module("swirl.policies.http")
-    served: Serving = http.HttpPolicy(config, model, service, api="chat", tools="tags", replies=replies)
-    return served
+    replies = Replies(cache_folder() / "replies.sqlite") if server.config.cache else None
+    return open_server(server.config, model, server.ledger, server.role, replies, spent=server.spent)
 
 
 def require_model(key: str, model: str) -> None:
@@ -229,6 +243,40 @@ def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":
     from swirl.engine.model import load
 
     return load(config, seed)
+
+
+def open_server(
+    config: ServerConfig,
+    model: str,
+    ledger: Ledger,
+    role: str,
+    replies: Replies | None = None,
+    *,
+    spent: float = 0.0,
+    api: Api = "chat",
+    tools: Literal["tags", "native"] = "tags",
+) -> HttpPolicy:
+    """A model behind a server; `spent` is what the run has paid for this role already, in US dollars. Raises `MissingExtra` where the extra
+    `services` is not installed, and as `open_model` does where raw completions need a tokenizer that is not there."""
+    service = Service(
+        f"the {role}'s server at {config.url}",
+        config,
+        ledger,
+        role=role,
+        model=config.model or model,
+        budget=Budget(Prices.of(config), config.budget_usd, spent),
+        advice=f"see whether it runs, {config.SECTION}.url, {config.SECTION}.model, and the key in ${config.key}",
+    )
+    chat = _chat(model) if api == "completions" else None
+    return HttpPolicy(config, model, service, api=api, tools=tools, replies=replies, chat=chat)
+
+
+def _chat(model: str) -> Chat:
+    require_extra()
+    from swirl.engine.chat import chat_format
+    from swirl.engine.model import policy_tokenizer
+
+    return chat_format(policy_tokenizer(PolicyConfig(model=model)))
 
 
 def open_policy(config: PolicyConfig, seed: int) -> Policy:

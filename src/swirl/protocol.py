@@ -21,6 +21,9 @@ from swirl.types import Action, Answer, Malformed, PromptStyle, Rules, Step, Too
 TAGS: Mapping[str, str] = MappingProxyType({"calculator": "math_exp", "search": "search_query"})
 """Tool name -> the tag its calls are written in."""
 
+PARAMETERS: Mapping[str, str] = MappingProxyType({"calculator": "expression", "search": "query"})
+"""Tool name -> what its one argument is called where tools are called in a server's own way."""
+
 ANSWER_TAG = "answer"
 
 _TAG = re.compile(rf"<(/?)({'|'.join([*TAGS.values(), ANSWER_TAG])})>")
@@ -37,20 +40,24 @@ class Message(Struct, frozen=True, omit_defaults=True):
     text: str
     token_ids: tuple[int, ...] = ()
     """For an assistant turn: the ids that stay in the context, where they are known."""
+    call: ToolCall | None = None
+    """For an assistant turn: the call, where it was made in the server's own way; the turn after it holds its result."""
 
 
-class Prompt(Struct, frozen=True):
+class Prompt(Struct, frozen=True, omit_defaults=True):
     """What a policy is asked to continue: user and assistant turns in alternation, a user turn first and last. There is no system role,
     because some models (Gemma-2) have none."""
 
     messages: tuple[Message, ...]
+    tools: tuple[str, ...] = ()
+    """Names of the tools on offer, where they are called in the server's own way."""
 
 
 def parse(text: str) -> Action:
     """Read an action. Total: every string gives a tool call, an answer, or `Malformed` with the reason.
 
     >>> parse("Twice three. <math_exp>2 * 3</math_exp>")
-    ToolCall(tool='calculator', arguments='2 * 3', call_id='')
+    ToolCall(tool='calculator', arguments='2 * 3', call_id='', raw='')
     >>> parse("So it is <answer>6</answer>")
     Answer(text='6')
     >>> parse("It is 6.")
@@ -113,6 +120,12 @@ _OFFER = {
     "calculator": "If a calculation would help, write the expression in its tag: <math_exp>your expression</math_exp>",
 }
 
+_SHOWN = "The result of each query is shown to you in the next message, as QUERY -> RESULT. You never write results yourself."
+
+
+def _offers(rules: Rules) -> list[str]:
+    return [_OFFER[tool] for tool in rules.tools]
+
 
 def instructions(rules: Rules) -> str:
     """What the first user turn says before the question (paper, stage 1, in our words); empty for the bare style.
@@ -123,12 +136,13 @@ def instructions(rules: Rules) -> str:
     if rules.prompt is PromptStyle.BARE:
         return ""
     lines = ["Answer the question below in just a few words."]
-    lines += [_OFFER[tool] for tool in rules.tools]
     if rules.tools:
-        lines += [
-            f"You may need several queries, one after another, up to {rules.max_calls} in all. Do not repeat a query.",
-            "The result of each query is shown to you in the next message, as QUERY -> RESULT. You never write results yourself.",
-        ]
+        several = (
+            f"You may need several queries, one after another, up to {rules.max_calls} in all. Do not repeat a query."
+        )
+        lines += (
+            ["If a tool would help, call it.", several] if rules.native_calls else [*_offers(rules), several, _SHOWN]
+        )
     if rules.prompt is PromptStyle.REASONED:
         lines.append(
             "Before each query, and before the answer, think step by step about what you know and what is still missing."
@@ -145,17 +159,18 @@ def render(state: Trajectory) -> Prompt:
     >>> from swirl.types import Question
     >>> bare = Rules(prompt=PromptStyle.BARE)
     >>> render(Trajectory(id="q/0", question=Question(id="q", task="t", text="What is 2 * 3?"), rules=bare)).messages
-    (Message(role='user', text='What is 2 * 3?', token_ids=()),)
+    (Message(role='user', text='What is 2 * 3?', token_ids=(), call=None),)
     """
     opening = instructions(state.rules)
     question = f"{opening}\n\nQuestion: {state.question.text}" if opening else state.question.text
     messages = [Message("user", question)]
     for step in state.steps:
         messages += [_assistant_turn(step, state.rules), Message("user", observation_turn(step))]
-    return Prompt(tuple(messages))
+    return Prompt(tuple(messages), state.rules.tools if state.rules.native_calls else ())
 
 
 def _assistant_turn(step: Step, rules: Rules) -> Message:
+    call = step.action if isinstance(step.action, ToolCall) and step.action.raw else None
     if rules.keep_thinking:
-        return Message("assistant", step.thinking + step.text, step.token_ids)
-    return Message("assistant", step.text, step.token_ids[step.thinking_tokens :])
+        return Message("assistant", step.thinking + step.text, step.token_ids, call)
+    return Message("assistant", step.text, step.token_ids[step.thinking_tokens :], call)

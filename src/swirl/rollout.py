@@ -77,11 +77,12 @@ def take(state: Trajectory, completion: Completion) -> Trajectory:
         return structs.replace(state, stop=StopReason.CONTEXT_TOO_LONG)
     step = Step(
         text=completion.text,
-        action=parse(completion.text),
+        action=completion.action or parse(completion.text),
         thinking=completion.thinking,
         token_ids=completion.token_ids,
         thinking_tokens=completion.thinking_tokens,
         logprobs=completion.logprobs,
+        restored=completion.restored,
     )
     taken = structs.replace(state, steps=(*state.steps, step))
     return structs.replace(taken, stop=_ending(taken, completion.finish))

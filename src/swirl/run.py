@@ -6,6 +6,7 @@
       trajectories.jsonl   one trajectory a line
       verdicts.jsonl       one step verdict a line; verdicts-NAME.jsonl for further judges, calibration.json for how far to trust one
       calls.jsonl          timings and whatever else differs between two equal runs
+      replies.sqlite       what a policy's server answered, so that it is not paid for twice (only with a server)
       selection.json       which trajectories the filter keeps, and why the rest fell
       train/               metrics.jsonl, checkpoints/, model/
       evaluation/          one JSONL a policy, task and mode
@@ -53,6 +54,8 @@ _OUTPUTS = {
     "evaluate": ["evaluation/*", "summary.json"],
     "report": ["report.html"],
 }
+_STORED = {"generate": ["replies.sqlite*"]}
+"""What goes with a stage's outputs, and is none: replies are found by all that decides them, so other settings do not contradict them."""
 _START = ("seed", "policy.model", "policy.dtype")
 RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 """What a trajectory is allowed, in generation and in evaluation."""
@@ -107,6 +110,7 @@ class Run:
         self.calls = path / "calls.jsonl"
         self.ledgers: list[Ledger] = []
         """Of the stages that asked a service since the run was opened."""
+        self.replies = path / "replies.sqlite"
         self._last_lap = time.perf_counter()
 
     def ledger(self, stage: str) -> Ledger:
@@ -189,7 +193,8 @@ class Run:
     def remove_from(self, stage: str) -> None:
         """Remove what a stage and all after it have written."""
         for later in STAGES[STAGES.index(stage) :]:
-            for target in list(self._outputs(later)):
+            stored = [path for pattern in _STORED.get(later, ()) for path in self.path.glob(pattern)]
+            for target in [*self._outputs(later), *stored]:
                 if target.is_dir():
                     shutil.rmtree(target)
                 else:

@@ -40,6 +40,9 @@ class ToolCall(Struct, frozen=True, tag="tool_call", tag_field="kind", omit_defa
     tool: str
     arguments: str
     call_id: str = ""
+    """What a server called it, where it is one of the server's own calls."""
+    raw: str = ""
+    """Its arguments in JSON, exactly as they came, where it is one of the server's own calls."""
 
 
 class Answer(Struct, frozen=True, tag="answer", tag_field="kind"):
@@ -81,6 +84,8 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     """How many of the leading ids are thinking."""
     logprobs: tuple[float, ...] = ()
     """Natural-log probability of each id under the distribution it was sampled from."""
+    restored: bool = False
+    """Whether the closing tag was cut off by the server, which told that it had been written."""
 
 
 class StopReason(StrEnum):
@@ -130,6 +135,8 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_
     malformed: OnMalformed = OnMalformed.STOP
     keep_thinking: bool = False
     """Whether reasoning that a thinking model keeps apart stays in the context of later steps."""
+    native_calls: bool = False
+    """Whether tools are called in the server's own way (OpenAI's `tool_calls`): the instructions describe the answer's tag alone."""
 
 
 class Trajectory(

@@ -13,6 +13,7 @@ from swirl.engine import Sampling as Sampling
 from swirl.errors import ConfigError
 from swirl.protocol import Prompt
 from swirl.services import ServerConfig
+from swirl.types import Action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,10 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     logprobs: tuple[float, ...] = ()
     alternatives: tuple[dict[str, float], ...] = ()
     """For each token of the text, the log-probabilities of the likeliest ones there, where they were asked for (`Wants`)."""
+    action: Action | None = None
+    """The action, where it was not written in tags but called in the server's own way; else None: it is read off the text."""
+    restored: bool = False
+    """Whether the closing tag was cut off by the server, which told that it had been written."""
 
 
 class Wants(Struct, frozen=True, kw_only=True):

@@ -13,14 +13,23 @@ from swirl.errors import ConfigError, SwirlError
 from swirl.evaluate import EvaluatedTrajectory, Mode, ToolUse, When, answer_all, grade, without_tools
 from swirl.judges import Judge
 from swirl.judges.grader import Grader
-from swirl.policies import Policy, PolicyConfig
+from swirl.policies import Policy, PolicyConfig, Serving
 from swirl.records import Appender, read, write_json
 from swirl.rollout import begin
 from swirl.run import Run, peak_memory_mb
 from swirl.spending import spent
 from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
-from swirl.stages.start import JUDGE_SERVER, initial_policy, judge_server, require_server, rules_of, toolbox_of
+from swirl.stages.start import (
+    JUDGE_SERVER,
+    initial_policy,
+    judge_server,
+    policy_of,
+    require_server,
+    rules_of,
+    tagged,
+    toolbox_of,
+)
 from swirl.stages.train import trained
 from swirl.summary import SCHEMA, summarise
 from swirl.tasks import Task
@@ -87,7 +96,8 @@ class _Models:
             if (model := getattr(named, key)) and model != JUDGE_SERVER:
                 require_model(f"evaluate.{key}", model)
         self._checked = True
-        opened = open_policy(config, self.run.config.seed)
+        served = when == "before" and self.run.config.policy_server.url
+        opened = policy_of(self.run, "evaluate") if served else open_policy(config, self.run.config.seed)
         self.run.lap("evaluate", f"load the policy ({when})")
         return opened
 
@@ -218,7 +228,7 @@ def _answer(
     config = run.config.evaluate
     return answer_all(
         questions,
-        part.rules,
+        part.rules if isinstance(policy, Serving) else tagged(part.rules),
         policy,
         part.toolbox,
         config.sampling(part.mode),

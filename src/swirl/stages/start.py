@@ -4,11 +4,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Literal
 
-from swirl.catalog import JudgeServer, open_policy, open_toolbox
+from msgspec import structs
+
+from swirl.catalog import JudgeServer, open_policy, open_server, open_toolbox
 from swirl.errors import ConfigError
 from swirl.policies import Policy, PolicyConfig
 from swirl.recipe import RunConfig
 from swirl.run import Run
+from swirl.services.replies import Replies
 from swirl.tasks import Task
 from swirl.terminal import say
 from swirl.tools import Toolbox
@@ -24,12 +27,19 @@ def rules_of(run: Run, task: Task) -> Rules:
         max_calls=config.max_calls or task.max_calls,
         malformed=config.malformed,
         keep_thinking=config.keep_thinking,
+        native_calls=bool(run.config.policy_server.url) and run.config.policy_server.tools == "native",
     )
 
 
+def tagged(rules: Rules) -> Rules:
+    """The same rules for a policy on this machine, which writes its calls in tags."""
+    return structs.replace(rules, native_calls=False)
+
+
 def toolbox_of(run: Run, task: Task, stage: str) -> Toolbox:
-    """The tools of a task, for a stage of this run; what they ask of services is noted in its `calls.jsonl`."""
-    return open_toolbox(task, run.config.search, run.config.policy, run.ledger(stage))
+    """The tools that a task offers to the run's policy; what they ask of services is noted in its `calls.jsonl`."""
+    served = bool(run.config.policy_server.url)
+    return open_toolbox(task, run.config.search, run.config.policy, run.ledger(stage), served=served)
 
 
 def initial_policy(run: Run) -> PolicyConfig:
@@ -41,8 +51,21 @@ def initial_policy(run: Run) -> PolicyConfig:
 
 
 def policy_of(run: Run, stage: str) -> Policy:
-    """The policy that trajectories are sampled from, opened."""
-    return open_policy(initial_policy(run), run.config.seed)
+    """The policy that trajectories are sampled from, opened: behind its server where the run names one, else on this machine. What a server
+    answered once in this run is not asked again."""
+    server = run.config.policy_server
+    if not server.url:
+        return open_policy(initial_policy(run), run.config.seed)
+    return open_server(
+        server,
+        run.config.policy.model,
+        run.ledger(stage),
+        "policy",
+        Replies(run.replies),
+        spent=sum(request.usd or 0.0 for request in run.requests() if request.service == "policy"),
+        api=server.api,
+        tools=server.tools,
+    )
 
 
 JUDGE_SERVER = "judge_server"

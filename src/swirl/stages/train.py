@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from swirl.catalog import open_judge, open_model
 from swirl.decompose import decompose
@@ -14,7 +14,7 @@ from swirl.recipe import to_table
 from swirl.records import digest, read_document
 from swirl.run import Run
 from swirl.stages.filter import kept_of
-from swirl.stages.start import initial_policy, judge_server
+from swirl.stages.start import initial_policy, judge_server, tagged
 from swirl.terminal import Advance, progress, say
 from swirl.tracking import Tracked, Tracker, without_places
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
@@ -85,7 +85,7 @@ def trained(run: Run) -> bool:
 
 def _data(run: Run) -> Sequence[Trajectory]:
     """What training is on: whole trajectories where they are imitated, else their states."""
-    kept = kept_of(run)
+    kept = [structs.replace(each, rules=tagged(each.rules)) for each in kept_of(run)]
     return kept if run.config.train.objective == "sft" else [state for each in kept for state in decompose(each)]
 
 
