@@ -69,6 +69,8 @@ class Server:
             raise self._too_slow(error.__cause__) from None
         except openai.APIConnectionError as error:
             raise Trouble(Fault.DOWN, _reason(error.__cause__), again=True) from None
+        except openai.OpenAIError as error:
+            raise Trouble(Fault.DOWN, type(error).__name__, again=True) from None
         return _parsed(reply.http_response)
 
     def _open(self) -> Any:
