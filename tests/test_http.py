@@ -484,6 +484,20 @@ def test_raw_completions_go_out_as_token_ids():
     assert completion.alternatives == ({"a": -1.0}, {"b": -2.0})
 
 
+def test_log_probabilities_of_raw_completions_may_come_in_the_form_of_chat():
+    content = [{"token": "a", "logprob": -1.0, "top_logprobs": [{"token": "b", "logprob": -2.0}]}]
+    fake = Fake(lambda body: raw(token_ids=[5], logprobs={"content": content}))
+    completion = ask(fake.policy(api="completions", chat=Letters()), alternatives=2)
+    assert (completion.logprobs, completion.alternatives) == ((-1.0,), ({"b": -2.0, "a": -1.0},))
+
+
+def test_a_server_that_takes_no_token_ids_is_of_no_use_to_raw_completions():
+    fake = Fake(lambda body: httpx2.Response(400, json={"detail": "prompt must be a string."}))
+    with pytest.raises(ServiceFailure, match="prompt must be a string") as failure:
+        ask(fake.policy(api="completions", chat=Letters()))
+    assert failure.value.fault == "unusable"
+
+
 def test_raw_completions_know_exactly_what_fits():
     fake = Fake(raw_of := lambda body: raw())
     policy = fake.policy(api="completions", chat=Letters())

@@ -10,7 +10,7 @@ from msgspec import json as records
 
 from fake_server import Fake, ask, chat
 from swirl.decompose import state_before
-from swirl.errors import ConfigError
+from swirl.errors import ConfigError, ServiceFailure
 from swirl.policies import Completion, Finish, PolicyServerConfig, Sampling
 from swirl.policies.native import messages, offer, read_calls
 from swirl.protocol import PARAMETERS, TAGS, instructions, parse, render
@@ -87,6 +87,13 @@ def test_a_server_that_refuses_to_be_asked_for_single_calls_is_not_asked_for_the
     fake = Fake(answer)
     assert isinstance(ask(fake.policy(tools="native"), render(begin(QUESTION, NATIVE))).action, ToolCall)
     assert "tools" in fake.bodies[-1]
+
+
+def test_a_server_that_knows_no_tools_is_of_no_use():
+    told = {"error": {"message": '"auto" tool choice requires --enable-auto-tool-choice to be set'}}
+    with pytest.raises(ServiceFailure, match="enable-auto-tool-choice") as failure:
+        ask(Fake(lambda body: httpx2.Response(400, json=told)).policy(tools="native"), render(begin(QUESTION, NATIVE)))
+    assert failure.value.fault == "unusable"
 
 
 @pytest.mark.parametrize(

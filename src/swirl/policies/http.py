@@ -150,7 +150,7 @@ class HttpPolicy:
                     return Reply(completion=Completion(text="", finish=Finish.CONTEXT))
                 more = _to_drop(rejected, body)
                 if not more:
-                    raise _for_good(rejected, self._model) from None
+                    raise _for_good(rejected, asked) from None
                 dropped |= more
             else:
                 self._refuse(dropped)
@@ -190,9 +190,13 @@ def _to_drop(rejected: Rejected, body: dict[str, object]) -> set[str]:
     return named or optional
 
 
-def _for_good(rejected: Rejected, model: str) -> Trouble:
-    """A refusal that is about a setting, the model's name or a sampling parameter, would come for every request."""
-    if rejected.code in _SETTINGS or re.search(rf"['\"`]{re.escape(model)}['\"`]", rejected.said):
+def _for_good(rejected: Rejected, asked: Asked) -> Trouble:
+    """A refusal that is about a setting (the model's name, a sampling parameter, native calls, prompts as token ids) would come for every
+    request."""
+    named = re.search(rf"['\"`]{re.escape(asked.model)}['\"`]", rejected.said)
+    tools = asked.native and asked.prompt.tools and re.search(r"\btools?\b|tool.choice", rejected.said, re.IGNORECASE)
+    ids = asked.api == "completions" and re.search(r"\bprompt\b", rejected.said)
+    if rejected.code in _SETTINGS or named or tools or ids:
         return Trouble(Fault.UNUSABLE, rejected.problem)
     return rejected
 

@@ -223,6 +223,7 @@ def _ids(choice: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
+    """In the form of raw completions, or of chat, which llama.cpp and Ollama use for both."""
     told = _mapping(choice, "logprobs")
     listed = told.get("token_logprobs")
     if listed is None:
@@ -236,13 +237,9 @@ def _alternatives(choice: Mapping[str, Any], asked: Asked) -> tuple[dict[str, fl
     if not asked.wants.alternatives:
         return ()
     told = _mapping(choice, "logprobs")
-    if asked.api == "completions":
-        listed = told.get("top_logprobs")
-        return (
-            tuple(_likeliest(place.items()) for place in listed if isinstance(place, dict))
-            if isinstance(listed, list)
-            else ()
-        )
+    listed = told.get("top_logprobs")
+    if isinstance(listed, list):
+        return tuple(_likeliest(place.items()) for place in listed if isinstance(place, dict))
     return tuple(
         _likeliest((one.get("token"), one.get("logprob")) for one in _places(entry)) for entry in _entries(told)
     )

@@ -1,5 +1,6 @@
 """What every stage starts from: the questions, the rules and the policy of a run."""
 
+import math
 from dataclasses import replace
 from itertools import islice
 from typing import Literal
@@ -62,7 +63,7 @@ def policy_of(run: Run, stage: str) -> Policy:
         run.ledger(stage),
         "policy",
         Replies(run.replies),
-        spent=sum(request.usd or 0.0 for request in run.requests() if request.service == "policy"),
+        spent=math.fsum(request.usd or 0.0 for request in run.requests() if request.service == "policy"),
         api=server.api,
         tools=server.tools,
     )
