@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from swirl.engine.model import LanguageModel
 from swirl.errors import ConfigError, TrainingError
 from swirl.judges import Judge, StepSample
+from swirl.judges.missing import Counting
 from swirl.protocol import parse, render
 from swirl.records import read
 from swirl.train import Metrics, TrainConfig, UpdateTiming
@@ -178,6 +179,14 @@ def test_a_judge_that_gives_no_verdict_stops_training_before_anything_is_learnt(
         run(lm, tmp_path / "train", SMALL, Silent())
     assert all((before[name] == weight).all() for name, weight in lm.network.named_parameters())
     assert (tmp_path / "train/metrics.jsonl").read_bytes() == b""
+
+
+def test_what_is_missing_in_training_is_told_by_reason_and_kind() -> None:
+    steps = tuple(map(step, ["<math_exp> 3 </math_exp>", "<answer> 3 </answer>", "<answer> 3 </math_exp>"]))
+    counting = Counting(Fussy())
+    judge_groups(counting, [Group(state("1"), (0,), steps)])
+    assert counting.found.told() == "1 of 2 verdicts are missing (1 unreadable; on 1 calculations)"
+    assert counting.name == "fussy"
 
 
 def test_malformed_actions_do_not_hide_a_silent_judge() -> None:

@@ -47,7 +47,8 @@ class EvaluateConfig:
     against: str = ""
     """A second policy to compare with: a folder or a hub id; empty: the run's trained model."""
     grader: str = ""
-    """A language model that compares each answer with the accepted ones, as in the paper: a folder or a hub id; empty: none."""
+    """A language model that compares each answer with the accepted ones, as in the paper: a folder, a hub id, or
+    `judge_server`: the model of the judge's server; empty: none."""
     max_calls: int = 0
     """Most tool calls a question; 0: the task's own cap."""
     max_tokens: int = 256
