@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from swirl.commands import KINDS, STAGE_KINDS, RunCommand
-from swirl.recipe import RunConfig
 from swirl.run import STAGES
+from swirl.settings import RunConfig
 
 
 def fields(kind: type) -> Iterator[tuple[type, str]]:

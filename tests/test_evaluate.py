@@ -17,9 +17,10 @@ from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory, without_tools
 from swirl.judges.grader import Grader
 from swirl.policies.scripted import ScriptedPolicy
 from swirl.protocol import instructions
-from swirl.recipe import RunConfig, load_recipe
+from swirl.recipe import load_recipe
 from swirl.records import Appender, read
 from swirl.run import Run
+from swirl.settings import RunConfig
 from swirl.stages import run_stage
 from swirl.stages.evaluate import evaluate
 from swirl.types import Rules, StopReason

@@ -14,10 +14,10 @@ import pytest
 from swirl.errors import RunFolderError, ServiceFailure, ToolFailure
 from swirl.policies import TEXT, Completion, Policy, PolicyServerConfig, Sampling, Wants
 from swirl.protocol import Prompt
-from swirl.recipe import RunConfig
 from swirl.records import Appender, read
 from swirl.rollout import GenerateConfig
 from swirl.run import Run
+from swirl.settings import RunConfig
 from swirl.stages.generate import generate, generated
 from swirl.stages.judge import judge
 from swirl.tools.calculator import Calculator

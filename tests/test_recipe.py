@@ -5,7 +5,8 @@ import pytest
 
 from swirl.errors import ConfigError
 from swirl.filters import Rule
-from swirl.recipe import RunConfig, bundled_recipes, configure, differences, dump, load_recipe, merge, to_table
+from swirl.recipe import bundled_recipes, load_recipe
+from swirl.settings import RunConfig, configure, differences, dump, merge, to_table
 
 
 def test_every_bundled_recipe_is_valid() -> None:

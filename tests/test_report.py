@@ -14,12 +14,12 @@ from swirl import plots
 from swirl.errors import RecordError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When
 from swirl.filters import Decision, Kept, Rule, Selection
-from swirl.recipe import RunConfig
 from swirl.records import Appender, write_json
 from swirl.report import write_report
 from swirl.run import Run
 from swirl.samples import changed_questions, evaluated_samples, training_samples
 from swirl.services.ledger import Request, Usage
+from swirl.settings import RunConfig
 from swirl.spending import spent
 from swirl.summary import SCHEMA, read_summary, summarise
 from swirl.tables import columns, headings, headline, remarks, rows, terminal_figures, terminal_table, tool_rows

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from swirl.errors import RunFolderError
-from swirl.recipe import RunConfig, load_recipe
+from swirl.recipe import load_recipe
 from swirl.run import STAGES, Run, locked
+from swirl.settings import RunConfig
 from swirl.types import OnMalformed, PromptStyle
 
 

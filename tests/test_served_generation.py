@@ -14,9 +14,9 @@ from swirl.evaluate import EvaluateConfig
 from swirl.judges import JudgeConfig
 from swirl.policies import PolicyConfig, PolicyServerConfig
 from swirl.policies.http import HttpPolicy
-from swirl.recipe import RunConfig, WarmStartConfig
 from swirl.rollout import GenerateConfig
 from swirl.run import Run
+from swirl.settings import RunConfig, WarmStartConfig
 from swirl.stages import run_stage
 from swirl.stages.start import policy_of
 

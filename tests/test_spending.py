@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from swirl import stages
 from swirl.errors import ConfigError
-from swirl.recipe import RunConfig
 from swirl.run import Run
 from swirl.services.ledger import Request, Usage
+from swirl.settings import RunConfig
 from swirl.spending import line, quantile, rows, spent
 
 REQUESTS = st.lists(

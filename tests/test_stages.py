@@ -20,10 +20,10 @@ from swirl.filters import Rule as Passes
 from swirl.judges import JudgeConfig
 from swirl.policies import PolicyConfig, Sampling
 from swirl.policies.scripted import ScriptedPolicy
-from swirl.recipe import RunConfig
 from swirl.records import Appender, read
 from swirl.rollout import GenerateConfig, begin, rollout
 from swirl.run import Run
+from swirl.settings import RunConfig
 from swirl.stages import STAGES, run_stage
 from swirl.stages.check import check
 from swirl.stages.evaluate import _parts, _trained_on

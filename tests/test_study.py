@@ -9,9 +9,10 @@ from rich.console import Console
 
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory, ToolUse
-from swirl.recipe import Arm, Recipe, RunConfig, configure, load_recipe
+from swirl.recipe import Arm, Recipe, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
+from swirl.settings import RunConfig, configure
 from swirl.study import Outcome, _borrow, read_outcome, run_study, table_rows, terminal_table
 from swirl.tasks import Grade
 from swirl.types import PromptStyle, Question, Rules, Trajectory

@@ -13,8 +13,8 @@ import pytest
 
 from swirl import tracking
 from swirl.errors import ConfigError, MissingExtra
-from swirl.recipe import RunConfig, configure
 from swirl.run import Run
+from swirl.settings import RunConfig, configure
 from swirl.stages.check import check
 from swirl.stages.train import noting, tracker
 from swirl.tracking import Tracked, Tracker, scalars

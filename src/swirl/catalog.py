@@ -21,7 +21,6 @@ from swirl.judges.solver import Solver
 from swirl.policies import Policy, PolicyConfig, Serving
 from swirl.policies.http import HttpPolicy
 from swirl.policies.reply import Chat
-from swirl.recipe import nearest
 from swirl.retrieval import Encoder, Retriever, SearchConfig
 from swirl.retrieval.bm25 import Bm25
 from swirl.retrieval.dense import Dense
@@ -34,6 +33,7 @@ from swirl.services.budget import Budget, Prices
 from swirl.services.ledger import Ledger
 from swirl.services.replies import Replies, cache_folder
 from swirl.services.server import Api
+from swirl.settings import nearest
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.beerqa import BEERQA

@@ -29,9 +29,10 @@ from swirl.commands import (
 )
 from swirl.engine import BUNDLED
 from swirl.errors import ConfigError, SwirlError
-from swirl.recipe import RunConfig, load_recipe, nearest
+from swirl.recipe import load_recipe
 from swirl.retrieval.sources import count, read_corpus
 from swirl.run import Run
+from swirl.settings import RunConfig, nearest
 from swirl.summary import read_summary
 from swirl.tables import terminal_figures, terminal_table
 from swirl.terminal import say

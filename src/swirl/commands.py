@@ -12,8 +12,8 @@ import tyro
 
 from swirl.errors import ConfigError
 from swirl.judges import JudgeName
-from swirl.recipe import RunConfig
 from swirl.retrieval import Engine
+from swirl.settings import RunConfig
 
 Settings = Annotated[RunConfig, tyro.conf.arg(name="")]
 

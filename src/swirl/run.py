@@ -31,13 +31,13 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from swirl import recipe
+from swirl import settings
 from swirl.errors import RunFolderError
 from swirl.processes import leads
 from swirl.provenance import provenance
-from swirl.recipe import RunConfig
 from swirl.records import log, read, write_atomically
 from swirl.services.ledger import Ledger, Request
+from swirl.settings import RunConfig
 from swirl.types import JudgedStep, Trajectory
 
 SCHEMA = "swirl.run/1"
@@ -127,7 +127,7 @@ class Run:
         """A new run folder, or the one that is there when it was made with the same configuration: then the run resumes."""
         if (path / "run.toml").is_file():
             run = cls.open(path)
-            changes = recipe.differences(run.config, config)
+            changes = settings.differences(run.config, config)
             decisive = [change for change in changes if _decides(change)]
             if decisive and any(run.has(stage) for stage in STAGES):
                 raise RunFolderError(
@@ -159,17 +159,17 @@ class Run:
             raise RunFolderError(
                 f"{file}: expected schema {SCHEMA!r}, found {table.get('schema')!r}: the folder was made by another version of swirl"
             )
-        return cls(path, recipe.configure(table.get("config", {}), str(file)))
+        return cls(path, settings.configure(table.get("config", {}), str(file)))
 
     def write_config(self) -> None:
         """Write `run.toml`."""
-        table = {"schema": SCHEMA, "config": recipe.to_table(self.config), "provenance": provenance()}
-        write_atomically(self.path / "run.toml", recipe.dump(table))
+        table = {"schema": SCHEMA, "config": settings.to_table(self.config), "provenance": provenance()}
+        write_atomically(self.path / "run.toml", settings.dump(table))
 
     def reconfigure(self, stage: str, config: RunConfig, redo: bool) -> None:
         """Take changed settings for a stage and those after it. What these stages have written is removed where `redo` says so; without
         it, a change that would contradict what is on disk is refused."""
-        changes = recipe.differences(self.config, config)
+        changes = settings.differences(self.config, config)
         for done in STAGES[: STAGES.index(stage)] if redo else STAGES:
             touched = [change for change in changes if change.startswith(_DECIDED_BY[done]) and _decides(change)]
             if touched and self.has(done):

@@ -19,9 +19,10 @@ from swirl import stages
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.filters import Selection
-from swirl.recipe import Arm, Recipe, RunConfig, configure, differences, flat, merge, to_table
+from swirl.recipe import Arm, Recipe
 from swirl.records import read, read_document, write_json
 from swirl.run import RULES, Run
+from swirl.settings import RunConfig, configure, differences, flat, merge, to_table
 from swirl.stages.check import check
 from swirl.statistics import Interval, crossed_bootstrap
 from swirl.study_report import by_seed, write_study_report

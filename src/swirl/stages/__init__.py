@@ -13,9 +13,9 @@ from swirl import processes
 from swirl.engine import require_extra
 from swirl.errors import ConfigError
 from swirl.judges import JudgeName
-from swirl.recipe import RunConfig
 from swirl.report import write_report
 from swirl.run import Run, locked
+from swirl.settings import RunConfig
 from swirl.spending import line, spent
 from swirl.stages.calibrate import calibrate_judge, require_truth
 from swirl.stages.check import check

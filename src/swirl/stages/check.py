@@ -10,7 +10,7 @@ from swirl.catalog import open_judge, open_task
 from swirl.errors import ConfigError
 from swirl.judges.asking import require_grades
 from swirl.judges.hindsight import refusal
-from swirl.recipe import RunConfig
+from swirl.settings import RunConfig
 from swirl.stages.filter import require_answers
 from swirl.stages.judge import objection
 from swirl.stages.start import require_server

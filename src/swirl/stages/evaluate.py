@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -14,10 +13,9 @@ from swirl.evaluate import EvaluatedTrajectory, Mode, ToolUse, When, answer_all,
 from swirl.judges import Judge
 from swirl.judges.grader import Grader
 from swirl.policies import Policy, PolicyConfig, Serving
-from swirl.records import Appender, read, write_json
+from swirl.records import Appender
 from swirl.rollout import begin
-from swirl.run import Run, peak_memory_mb
-from swirl.spending import spent
+from swirl.run import Run
 from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import (
@@ -30,8 +28,8 @@ from swirl.stages.start import (
     tagged,
     toolbox_of,
 )
+from swirl.stages.summing_up import write_summary
 from swirl.stages.train import trained
-from swirl.summary import SCHEMA, summarise
 from swirl.tasks import Task
 from swirl.tasks.answers import normalise
 from swirl.terminal import Advance, progress, say
@@ -78,7 +76,9 @@ def evaluate(run: Run) -> None:
     models = _Models(run)
     for when, policy in policies:
         _evaluate_policy(run, when, policy, parts, models)
-    _write_summary(run, parts, agreement, overlap)
+    run.lap("evaluate", "everything answered")
+    files = [_file(run, when, part) for part in parts for when in ("before", "after")]
+    write_summary(run, files, next((each.labelling.name for each in parts if each.labelling), None), agreement, overlap)
 
 
 class _Models:
@@ -261,46 +261,3 @@ def _graded(
         )
         for trajectory, right in zip(finished, compared, strict=True)
     ]
-
-
-def _write_summary(
-    run: Run, parts: Sequence[_Part], agreement: Mapping[str, Any] | None, overlap: Mapping[str, int]
-) -> None:
-    """Every headline number with n, interval and seed, and all figures."""
-    run.lap("evaluate", "everything answered")
-    config = run.config
-    files = [_file(run, when, part) for part in parts for when in ("before", "after")]
-    records = [record for file in files if file.exists() for record in read(file, EvaluatedTrajectory)]
-    calls = list(run.laps())
-    stages: dict[str, float] = {}
-    for call in calls:
-        stages[call.stage] = round(stages.get(call.stage, 0.0) + call.seconds, 3)
-    head = {
-        "schema": SCHEMA,
-        "seed": config.seed,
-        "draw": config.evaluate.draw,
-        "judges": {
-            "filter": config.judge.name,
-            "reward": _reward(run),
-            "labels": next((part.labelling.name for part in parts if part.labelling), None),
-        },
-        "filter": config.filter.rule.value,
-        "objective": config.train.objective,
-        "n": len({(record.task, record.trajectory.question.id) for record in records}),
-        "n_trained_on": sum(overlap.values()),
-        "trained_on": overlap,
-        "trained": run.model.exists() and not config.evaluate.against,
-        "policies": {"before": config.policy.model, "against": config.evaluate.against},
-        "grader": config.evaluate.grader,
-    }
-    seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
-    peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
-    found = ({"agreement": agreement} if agreement else {}) | {"services": msgspec.to_builtins(spent(run.requests()))}
-    write_json(run.summary, {**head, **summarise(records), **found, "seconds": seconds, "peak_memory_mb": peak})
-
-
-def _reward(run: Run) -> str | None:
-    """The judge that rewards training; None where nothing is rewarded."""
-    if run.config.train.objective == "sft":
-        return None
-    return run.config.judge.name if run.config.judge.reward == "same" else run.config.judge.reward

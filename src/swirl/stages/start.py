@@ -10,9 +10,9 @@ from msgspec import structs
 from swirl.catalog import JudgeServer, open_policy, open_server, open_toolbox
 from swirl.errors import ConfigError
 from swirl.policies import Policy, PolicyConfig
-from swirl.recipe import RunConfig
 from swirl.run import Run
 from swirl.services.replies import Replies
+from swirl.settings import RunConfig
 from swirl.tasks import Task
 from swirl.terminal import say
 from swirl.tools import Toolbox

@@ -10,9 +10,9 @@ from swirl.catalog import open_judge, open_model
 from swirl.decompose import decompose
 from swirl.errors import ConfigError, RunFolderError
 from swirl.judges.missing import Counting
-from swirl.recipe import to_table
 from swirl.records import digest, read_document
 from swirl.run import Run
+from swirl.settings import to_table
 from swirl.stages.filter import kept_of
 from swirl.stages.start import initial_policy, judge_server, tagged
 from swirl.terminal import Advance, progress, say

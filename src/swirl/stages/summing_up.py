@@ -1,0 +1,59 @@
+"""The last of an evaluation: every headline number with n, interval and seed, and all figures, in `summary.json`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from swirl.evaluate import EvaluatedTrajectory
+from swirl.records import read, write_json
+from swirl.run import Run, peak_memory_mb
+from swirl.spending import spent
+from swirl.summary import SCHEMA, summarise
+
+
+def write_summary(
+    run: Run,
+    files: Sequence[Path],
+    labelling: str | None,
+    agreement: Mapping[str, Any] | None,
+    overlap: Mapping[str, int],
+) -> None:
+    """Write `summary.json` from the answers in `files`. `labelling` is the judge of their steps, `overlap` how many of the questions were
+    trained on, by task."""
+    config = run.config
+    records = [record for file in files if file.exists() for record in read(file, EvaluatedTrajectory)]
+    calls = list(run.laps())
+    stages: dict[str, float] = {}
+    for call in calls:
+        stages[call.stage] = round(stages.get(call.stage, 0.0) + call.seconds, 3)
+    head = {
+        "schema": SCHEMA,
+        "seed": config.seed,
+        "draw": config.evaluate.draw,
+        "judges": {
+            "filter": config.judge.name,
+            "reward": _reward(run),
+            "labels": labelling,
+        },
+        "filter": config.filter.rule.value,
+        "objective": config.train.objective,
+        "n": len({(record.task, record.trajectory.question.id) for record in records}),
+        "n_trained_on": sum(overlap.values()),
+        "trained_on": overlap,
+        "trained": run.model.exists() and not config.evaluate.against,
+        "policies": {"before": config.policy.model, "against": config.evaluate.against},
+        "grader": config.evaluate.grader,
+    }
+    seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
+    peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
+    found = ({"agreement": agreement} if agreement else {}) | {"services": msgspec.to_builtins(spent(run.requests()))}
+    write_json(run.summary, {**head, **summarise(records), **found, "seconds": seconds, "peak_memory_mb": peak})
+
+
+def _reward(run: Run) -> str | None:
+    """The judge that rewards training; None where nothing is rewarded."""
+    if run.config.train.objective == "sft":
+        return None
+    return run.config.judge.name if run.config.judge.reward == "same" else run.config.judge.reward
