@@ -108,9 +108,11 @@ def test_native_calls_are_in_the_rules(fake: Fake, tmp_path: Path):
     assert "<math_exp>" not in fake.bodies[0]["messages"][0]["content"]
 
 
-def test_a_warm_start_of_a_policy_behind_a_server_is_refused():
+def test_a_warm_start_of_a_policy_behind_a_server_is_refused(fake: Fake, tmp_path: Path):
+    warm = replace(CONFIG, warm_start=WarmStartConfig(questions=3))
     with pytest.raises(ConfigError, match="a warm start trains the model on this machine"):
-        RunConfig(policy_server=SERVER, warm_start=WarmStartConfig(questions=3))
+        run_stage("generate", tmp_path, warm)
+    assert not fake.bodies
 
 
 def test_the_client_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

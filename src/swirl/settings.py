@@ -66,11 +66,6 @@ class RunConfig:
         for key, value in flat(to_table(self)).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{key} must be a finite number, found {value}")
-        if self.policy_server.url and self.warm_start.questions:
-            raise ConfigError(
-                "a warm start trains the model on this machine, and policy_server.url names a server that would know nothing of it; "
-                "set warm_start.questions = 0, or start a server with the warm-started model"
-            )
 
 
 def configure(table: Mapping[str, Any], place: str = "recipe") -> RunConfig:

@@ -23,6 +23,11 @@ def check(config: RunConfig, stages: Iterable[str]) -> None:
 
     >>> check(RunConfig(), ["generate", "judge", "train"])
     """
+    if config.policy_server.url and config.warm_start.questions:
+        raise ConfigError(
+            "a warm start trains the model on this machine, and policy_server.url names a server that would know nothing of it; set "
+            "warm_start.questions = 0, or start a server with the warm-started model and give it to another run"
+        )
     asked = _Asked(config)
     for stage in stages:
         if stage in _CHECKS:
