@@ -16,9 +16,11 @@ from swirl.policies.http import HttpPolicy
 from swirl.policies.reply import Reply, read_reply
 from swirl.policies.request import Asked
 from swirl.protocol import Message, Prompt
+from swirl.rollout import begin, take
 from swirl.services import server
 from swirl.services.faults import Trouble
 from swirl.services.replies import Replies
+from swirl.types import Question, Rules, StopReason
 
 OPTIONAL = {"seed", "stop", "include_stop_str_in_output", "no_stop_trim", "logprobs", "return_token_ids"}
 GREEDY = Sampling(temperature=0.0)
@@ -180,6 +182,12 @@ def test_token_ids_of_another_model_are_of_no_use_to_this_one():
     assert "return_token_ids" not in fake.bodies[0]
 
 
+def test_token_ids_of_a_model_that_reads_the_same_ones_are_of_use_whatever_its_name():
+    fake = Fake(lambda body: raw(token_ids=[5, 6]))
+    policy = fake.policy(settings={"model": "served-name"}, api="completions", chat=Letters())
+    assert ask(policy).token_ids == (5, 6)
+
+
 @pytest.mark.parametrize("ids", ["56", [5, -1], [5, 2**40], [5, True], [5.0], {}])
 def test_what_are_no_token_ids_are_not_kept(ids):
     assert ask(Fake(lambda body: chat(token_ids=ids)).policy()).token_ids == ()
@@ -192,6 +200,8 @@ def test_what_are_no_token_ids_are_not_kept(ids):
 def test_a_stripped_tag_is_restored_where_the_server_proves_it(proof):
     completion = ask(Fake(lambda body: chat("It is <answer>6", **proof)).policy())
     assert (completion.text, completion.restored) == ("It is <answer>6</answer>", True)
+    done = take(begin(Question(id="q", task="t", text="?"), Rules()), completion)
+    assert (done.steps[0].restored, done.stop) == (True, StopReason.ANSWERED)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +224,17 @@ def test_where_a_tag_may_be_stripped_and_nothing_tells_the_same_is_asked_without
     policy = fake.policy()
     assert [ask(policy, seed=seed).text for seed in (1, 2)] == ["<answer>6</answer>"] * 2
     assert ["stop" in body for body in fake.bodies] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "ended", [{"content": "<think>Say <answer>5</answer>"}, {"content": None, "reasoning": "Say <answer>5</answer>"}]
+)
+def test_reasoning_that_a_stop_string_ended_is_asked_for_again_without(ended):
+    whole = {"content": "<think>Say <answer>5</answer> no</think><answer>6</answer>"}
+    told = {"stop_reason": "</answer>"}
+    fake = Fake(lambda body: chat(message=ended, **told) if "stop" in body else chat(message=whole))
+    completion = ask(fake.policy())
+    assert (completion.text, completion.restored, len(fake.bodies)) == ("<answer>6</answer>", False, 2)
 
 
 def test_a_text_is_cut_after_its_first_closing_tag_and_its_ids_with_it():

@@ -36,6 +36,8 @@ _TOO_LONG = re.compile(
     r"longer than the (maximum|model)",
     re.IGNORECASE,
 )
+_UNABLE = re.compile(r"tool choice requires|not support tools|prompt must be a string|unmarshal array", re.IGNORECASE)
+"""No native calls (vLLM without its parser, Ollama), no prompts as token ids (`transformers serve`, Ollama)."""
 _SETTINGS = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "model_not_found")
 
 
@@ -74,7 +76,8 @@ class HttpPolicy:
         self._native = tools == "native"
         self._replies = replies
         self._chat = chat if api == "completions" else None
-        self._records = service.role == "policy" and self._model == model
+        self._records = service.role == "policy" and (api == "completions" or self._model == model)
+        """Token ids of a model that is called otherwise than the run's own may be of another tokenizer."""
         self._server = Server(config, transport)
         self._refused: set[str] = set()
         """What the server is known not to take."""
@@ -129,7 +132,7 @@ class HttpPolicy:
         return await self._service.ask(send, asked.most)
 
     async def _send(self, asked: Asked) -> Reply:
-        """One attempt. Where the server may have cut a closing tag off, and does not tell, the same is asked without stop strings."""
+        """One attempt. Where a stop string may have taken a closing tag off, or ended the reasoning, the same is asked without them."""
         reply = await self._post(asked)
         if reply.stripped:
             self._refuse({"stop"})
@@ -194,9 +197,7 @@ def _for_good(rejected: Rejected, asked: Asked) -> Trouble:
     """A refusal that is about a setting (the model's name, a sampling parameter, native calls, prompts as token ids) would come for every
     request."""
     named = re.search(rf"['\"`]{re.escape(asked.model)}['\"`]", rejected.said)
-    tools = asked.native and asked.prompt.tools and re.search(r"\btools?\b|tool.choice", rejected.said, re.IGNORECASE)
-    ids = asked.api == "completions" and re.search(r"\bprompt\b", rejected.said)
-    if rejected.code in _SETTINGS or named or tools or ids:
+    if rejected.code in _SETTINGS or named or _UNABLE.search(rejected.said):
         return Trouble(Fault.UNUSABLE, rejected.problem)
     return rejected
 

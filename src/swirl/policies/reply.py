@@ -49,7 +49,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     completion: Completion
     usage: Usage = Usage()
     stripped: bool = False
-    """Whether a closing tag may have been cut off, and nothing tells."""
+    """Whether a stop string may have cut a closing tag off, and nothing tells, or may have ended the reasoning."""
     untold: tuple[str, ...] = ()
     """What was asked for and is not there."""
 
@@ -79,8 +79,8 @@ def read_reply(body: Any, asked: Asked, *, stopped: bool, chat: Chat | None = No
     completion = Completion(text=text, finish=finish, thinking=thinking, alternatives=_alternatives(choice, asked))
     completion = _with_ids(completion, choice, asked, chat)
     ended = _ended(completion, choice, asked.stop)
-    unsure = stopped and finish is Finish.STOP and not any(name in choice for name in _TELLING)
-    stripped = unsure and _opened(text, asked.stop)
+    open_tag = _opened(text, asked.stop) and not any(name in choice for name in _TELLING)
+    stripped = stopped and finish is Finish.STOP and (open_tag or bool(thinking and not text.strip()))
     return Reply(completion=ended, usage=usage, stripped=stripped, untold=_untold(choice, asked))
 
 

@@ -73,6 +73,7 @@ def _step(completion: Completion) -> Step:
         token_ids=completion.token_ids,
         thinking_tokens=completion.thinking_tokens,
         logprobs=completion.logprobs,
+        restored=completion.restored,
     )
 
 
