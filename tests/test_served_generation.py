@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import httpx2
@@ -14,10 +15,12 @@ from swirl.evaluate import EvaluateConfig
 from swirl.judges import JudgeConfig
 from swirl.policies import PolicyConfig, PolicyServerConfig
 from swirl.policies.http import HttpPolicy
+from swirl.protocol import render
 from swirl.rollout import GenerateConfig
 from swirl.run import Run
 from swirl.settings import RunConfig, WarmStartConfig
 from swirl.stages import run_stage
+from swirl.stages.generate import generated
 from swirl.stages.start import policy_of
 
 SERVER = PolicyServerConfig(
@@ -106,6 +109,18 @@ def test_native_calls_are_in_the_rules(fake: Fake, tmp_path: Path):
     assert '"native_calls":true' in (tmp_path / "trajectories.jsonl").read_text()
     assert all(body["tools"] for body in fake.bodies)
     assert "<math_exp>" not in fake.bodies[0]["messages"][0]["content"]
+
+
+def test_a_policy_on_this_machine_is_trained_to_write_tags(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run_stage("generate", tmp_path, replace(CONFIG, policy_server=replace(SERVER, tools="native")))
+    run, training = Run.open(tmp_path), import_module("swirl.stages.train")
+    monkeypatch.setattr(training, "kept_of", generated)
+    states = training._data(run)
+    assert states
+    assert all("<answer>" in render(state).messages[0].text for state in states)
+    assert {
+        "<math_exp>" in render(state).messages[0].text for state in states if state.question.task == "arithmetic"
+    } == {True}
 
 
 def test_a_warm_start_of_a_policy_behind_a_server_is_refused(fake: Fake, tmp_path: Path):

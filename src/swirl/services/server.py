@@ -92,7 +92,7 @@ class Server:
             timeout=timeout,
             http_client=connection,
         )
-        weakref.finalize(self, _close, connection, asyncio.get_running_loop())
+        weakref.finalize(self, _close, connection, asyncio.get_running_loop()).atexit = False
         return self._client
 
     def _headers(self) -> dict[str, Any]:
