@@ -93,12 +93,12 @@ def test_an_evaluation_before_training_asks_the_server(fake: Fake, tmp_path: Pat
 
 
 def test_the_budget_goes_on_where_an_earlier_process_left_it(fake: Fake, tmp_path: Path):
-    limited = replace(CONFIG, policy_server=replace(SERVER, budget_usd=0.0047))
+    limited = replace(CONFIG, policy_server=replace(SERVER, budget_usd=0.0036))
     for _ in range(2):
         with pytest.raises(ServiceFailure, match="are spent"):
             run_stage("generate", tmp_path, limited)
     spent = sum(request.usd or 0.0 for request in Run.open(tmp_path).requests())
-    assert 0 < spent <= 0.0047
+    assert 0 < spent <= 0.0036
     run_stage("generate", tmp_path, CONFIG)
     assert len(fake.bodies) == 24
 
