@@ -26,6 +26,7 @@ from swirl.stages.start import (
     require_server,
     rules_of,
     tagged,
+    tell_refused,
     toolbox_of,
 )
 from swirl.stages.summing_up import write_summary
@@ -184,8 +185,15 @@ def _file(run: Run, when: When, part: _Part) -> Path:
     return run.evaluation / f"{when}-{part.task.name}-{part.mode}{suffix}.jsonl"
 
 
+def _chunk(run: Run, when: When, part: _Part) -> int:
+    """Questions that are committed together: all of a file where a server answers them, so that a slow one holds no other up. What it has
+    answered is stored as it comes."""
+    served = when == "before" and run.config.policy_server.url
+    return len(part.questions) if served else run.config.evaluate.chunk
+
+
 def _plan(run: Run, when: When, part: _Part) -> Plan[EvaluatedTrajectory]:
-    size = run.config.evaluate.chunk * part.samples
+    size = _chunk(run, when, part) * part.samples
     items = [
         Item.about(begin(question, part.rules, sample=sample).id, question)
         for question in part.questions
@@ -214,8 +222,9 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
             with Appender(plan.path, EvaluatedTrajectory) as out:
                 for number in range(resume(out, plan), len(plan.chunks)):
                     policy = policy or models.policy(when, config)
-                    size = run.config.evaluate.chunk
+                    size = _chunk(run, when, part)
                     finished = _answer(run, part, policy, part.questions[number * size :][:size], advance)
+                    tell_refused(f"evaluate ({when})", finished)
                     answered = _graded(when, part, finished, models.grader())
                     out.append(answered)
                     tokens = sum(one.trajectory.num_tokens for one in answered)

@@ -17,11 +17,11 @@ from swirl.rollout import begin, rollout, rollout_as_ready
 from swirl.run import Run
 from swirl.stages.chunks import Item, Plan, finished, in_order, resume, resume_any
 from swirl.stages.groups import Groups
-from swirl.stages.start import policy_of, rules_of, toolbox_of, training_questions
+from swirl.stages.start import policy_of, rules_of, tell_refused, toolbox_of, training_questions
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.tools import Toolbox
-from swirl.types import Question, Rules, StopReason, Trajectory
+from swirl.types import Question, Rules, Trajectory
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _generate_as_ready(run: Run, chunks: Sequence[_Chunk], plan: Plan[Trajectory
         states = (state for chunk in chunks for state in _states(run, chunk, policy) if state.id not in there)
         boxes = {question.task: chunk.toolbox for chunk in chunks for question in chunk.questions}
         ending = rollout_as_ready(states, policy, boxes, config.sampling, on_tool_failure=config.tool_failure)
-        made = _Made()
+        made: list[Trajectory] = []
         try:
             with (
                 progress("generate", total, len(there), "trajectories") as advance,
@@ -104,30 +104,15 @@ def _generate_as_ready(run: Run, chunks: Sequence[_Chunk], plan: Plan[Trajectory
             ):
                 for _, trajectory in ending:
                     groups.put(trajectory)
-                    made.count(trajectory)
+                    made.append(trajectory)
                     advance(1)
         except (ServiceFailure, ToolFailure):
             say(f"generate: {len(out)} of {total} trajectories are there, and kept; the same command goes on")
             raise
         finally:
-            run.lap("generate", "trajectories", count=made.trajectories, tokens=made.tokens)
-    if made.refused:
-        refused = f"{made.refused} of {made.trajectories} trajectories"
-        say(f"generate: the server refused to go on with {refused}; {run.calls.name} says why")
-
-
-@dataclass
-class _Made:
-    """What was made so far."""
-
-    trajectories: int = 0
-    tokens: int = 0
-    refused: int = 0
-
-    def count(self, trajectory: Trajectory) -> None:
-        self.trajectories += 1
-        self.tokens += trajectory.num_tokens
-        self.refused += trajectory.stop is StopReason.REFUSED
+            tokens = sum(trajectory.num_tokens for trajectory in made)
+            run.lap("generate", "trajectories", count=len(made), tokens=tokens)
+    tell_refused("generate", made)
 
 
 def generated(run: Run, keep: Callable[[Trajectory], Trajectory] | None = None) -> list[Trajectory]:
