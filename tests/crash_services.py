@@ -75,7 +75,7 @@ def create(folder: Path, url: str) -> None:
     smoke = load_recipe("smoke").config
     config = replace(
         smoke,
-        generate=replace(smoke.generate, prompt=PromptStyle.TERSE, questions=10),
+        generate=replace(smoke.generate, prompt=PromptStyle.BARE, questions=10),
         judge=JudgeConfig(name="model", model="judge"),
         policy_server=PolicyServerConfig(url=f"{url}/v1", model="model", concurrency=CONCURRENCY),
         judge_server=JudgeServerConfig(url=f"{url}/v1", model="judge", concurrency=CONCURRENCY),
