@@ -370,7 +370,7 @@ def test_what_services_were_asked_is_a_table_in_which_unknown_is_not_nothing(run
     asked.append(Request(stage="judge", service="judge", model="m", seconds=2.0, status="timed_out", attempts=6))
     found = {**json.loads(run.summary.read_text()), "services": msgspec.to_builtins(spent(asked))}
     write_json(run.summary, found)
-    assert read_summary(run.path)["services"] == found["services"]
+    assert list(read_summary(run.path)["services"]) == found["services"]
     write_report(run.path)
     page = (run.path / "report.html").read_text("utf-8")
     assert HOSTILE not in page

@@ -29,7 +29,7 @@ from swirl.commands import (
 )
 from swirl.engine import BUNDLED
 from swirl.errors import ConfigError, SwirlError
-from swirl.recipe import load_recipe
+from swirl.recipe import Recipe, load_recipe
 from swirl.retrieval.sources import count, read_corpus
 from swirl.run import Run
 from swirl.settings import RunConfig, nearest
@@ -131,12 +131,24 @@ def _run(name: str, words: Sequence[str]) -> None:
     recipe = load_recipe(first or "demo")
     out = Path("runs") / (recipe.name if first else "RECIPE")
     command = _parse(usage, flags, RunCommand(config=recipe.config, out=out))
+    if command.dry_run:
+        return _estimate(recipe, command)
     if recipe.study is None:
         _show(stages.run_all(command.out, command.config).path)
         return
     from swirl.study import run_study
 
     run_study(recipe, command.config, command.out)
+
+
+def _estimate(recipe: Recipe, command: RunCommand) -> None:
+    from swirl.stages.dry_run import dry_run
+
+    if recipe.study is None:
+        return dry_run([(command.out, command.config)])
+    from swirl.study import planned
+
+    dry_run([(run.path, run.config) for run in planned(recipe, command.config, command.out)])
 
 
 def _demo(name: str, words: Sequence[str]) -> None:

@@ -26,11 +26,14 @@ class RunCommand:
     stopped, the same command goes on where it was. A recipe with a [study] runs all its arms and seeds.
 
     Example: swirl run recipes/gsm8k.toml --policy.model PATH_OR_HUB_ID --out runs/gsm8k
+    Example: swirl run gsm8k --judge.name model --judge-server.url http://localhost:8000/v1 --dry-run
     """
 
     config: Settings
     out: Path = Path("runs/RECIPE")
     """The run folder."""
+    dry_run: bool = False
+    """Only estimate what services would be asked for, and what that costs: nothing is sent to them, nothing is written."""
 
 
 @dataclass(frozen=True, kw_only=True)

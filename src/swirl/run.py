@@ -126,22 +126,25 @@ class Run:
     def create(cls, path: Path, config: RunConfig) -> "Run":
         """A new run folder, or the one that is there when it was made with the same configuration: then the run resumes."""
         if (path / "run.toml").is_file():
-            run = cls.open(path)
-            changes = settings.differences(run.config, config)
-            decisive = [change for change in changes if _decides(change)]
-            if decisive and any(run.has(stage) for stage in STAGES):
-                raise RunFolderError(
-                    f"{path} holds a run with other settings ({'; '.join(decisive[:3])}{'; ...' if len(decisive) > 3 else ''}); "
-                    "choose another --out, delete the folder, or rerun one stage with its own command and --redo"
-                )
+            changes = cls.open(path).changes(config)
             if changes:
-                run = cls(path, config)
-                run.write_config()
-            return run
+                cls(path, config).write_config()
+            return cls(path, config)
         _require_ours(path)
         run = cls(path, config)
         run.write_config()
         return run
+
+    def changes(self, config: RunConfig) -> list[str]:
+        """The settings that differ from the run's; raises where they would contradict what is on disk."""
+        changes = settings.differences(self.config, config)
+        decisive = [change for change in changes if _decides(change)]
+        if decisive and any(self.has(stage) for stage in STAGES):
+            raise RunFolderError(
+                f"{self.path} holds a run with other settings ({'; '.join(decisive[:3])}{'; ...' if len(decisive) > 3 else ''}); "
+                "choose another --out, delete the folder, or rerun one stage with its own command and --redo"
+            )
+        return changes
 
     @classmethod
     def open(cls, path: Path) -> "Run":

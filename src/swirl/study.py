@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -54,8 +54,17 @@ class Outcome:
         return {name: after[name] - before[name] for name in before if name in after}
 
 
-def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
-    """Run every arm with every seed, print the table, write `study.json`."""
+class Planned(NamedTuple):
+    """A run of a study."""
+
+    arm: str
+    seed: int
+    path: Path
+    config: RunConfig
+
+
+def planned(recipe: Recipe, config: RunConfig, out: Path) -> list[Planned]:
+    """The runs of a recipe's study, seed by seed; raises `ConfigError` where it has none, or sets what is the study's to set."""
     study = recipe.study
     if study is None:
         raise ConfigError(f"recipe {recipe.name!r} has no [study]")
@@ -64,16 +73,27 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
             f"a study has its seeds in the recipe's [study], found seed = {config.seed}; set study.seeds there"
         )
     arms = {arm.name: _configured(config, arm) for arm in study.arms}
-    for own in arms.values():
-        check(own, stages.STAGES)
+    return [
+        Planned(name, seed, out / f"{name}-seed{seed}", replace(own, seed=seed))
+        for seed in study.seeds
+        for name, own in arms.items()
+    ]
+
+
+def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
+    """Run every arm with every seed, print the table, write `study.json`."""
+    runs = planned(recipe, config, out)
+    study = recipe.study
+    assert study is not None
+    for own in runs[: len(study.arms)]:
+        check(own.config, stages.STAGES)
     outcomes = []
-    for seed in study.seeds:
-        donors: list[Run] = []
-        for arm in study.arms:
-            say(f"study {recipe.name}: arm {arm.name}, seed {seed}")
-            path = out / f"{arm.name}-seed{seed}"
-            donors.append(_run_arm(replace(arms[arm.name], seed=seed), path, donors))
-            outcomes.append(read_outcome(donors[-1], arm.name, seed))
+    donors: list[Run] = []
+    for arm, seed, path, own_config in runs:
+        say(f"study {recipe.name}: arm {arm}, seed {seed}")
+        donors = [donor for donor in donors if donor.config.seed == seed]
+        donors.append(_run_arm(own_config, path, donors))
+        outcomes.append(read_outcome(donors[-1], arm, seed))
     control = study.control or study.arms[0].name
     rows = table_rows(outcomes, control=control)
     changes = {arm.name: flat(arm.changes) for arm in study.arms}
