@@ -84,6 +84,7 @@ def test_a_swirl_command_parses(
     monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: done.append(config))
     monkeypatch.setattr(study, "run_study", lambda recipe, config, path: done.append(config))
     monkeypatch.setattr(cli, "_show", lambda path, every=False: None)
+    monkeypatch.setattr("swirl.stages.dry_run.dry_run", lambda runs: done.append(runs))
     monkeypatch.setattr(index, "build", lambda rows, out, **_: done.append(out) or MADE)
     Path("passages.jsonl.gz").touch()
     words = shlex.split(command)[1:]
