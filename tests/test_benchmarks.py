@@ -214,6 +214,31 @@ def test_a_missed_bound_of_search_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.slow
+def test_what_services_cost_is_measured_part_by_part() -> None:
+    found = result("bench_services.py", "--trajectories=20", "--verdicts=30", "--judged=10")
+    assert found["concurrent"]["requests"] == 40, "two steps a trajectory"
+    assert found["batched"]["requests"] == 4
+    assert min(found["concurrent"]["cpu_milliseconds"], found["stored"]["seconds"], found["judging"]["peak_mb"]) > 0
+    assert (found["stored"]["verdicts"], found["judging"]["verdicts"], found["missed"]) == (30, 50, [])
+
+
+def test_a_missed_bound_of_services_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    bench = importlib.import_module("bench_services")
+    kept = {
+        "concurrent": {"trajectories": 5000, "share_of_ideal": 0.85, "cpu_milliseconds": 5.0},
+        "stored": {"verdicts": 10_000, "seconds": 1.9},
+        "judging": {"trajectories": 10_000, "peak_mb": 499.0},
+    }
+    assert bench.missed(kept) == []
+    worse = {"concurrent": ("share_of_ideal", 0.8), "stored": ("seconds", 2.0), "judging": ("peak_mb", 500.0)}
+    for part, (figure, value) in worse.items():
+        [said] = bench.missed({**kept, part: {**kept[part], figure: value}})
+        assert said.startswith(f"{part}: expected")
+    assert bench.missed({**kept, "stored": {"verdicts": 9_999, "seconds": 9.0}}) == [], "smaller work"
+
+
+@pytest.mark.slow
 def test_bm25_finds_the_gold_paragraphs_of_real_questions() -> None:
     """The bounds are the script's own: it fails where BM25 finds less."""
     if not os.environ.get("SWIRL_DATA"):
