@@ -1,5 +1,6 @@
 """The one event loop: results as they end, errors after what is under way, and nothing left running."""
 
+import _thread
 import asyncio
 import gc
 import os
@@ -221,3 +222,23 @@ def test_a_forked_process_has_a_loop_of_its_own() -> None:
     with os.fdopen(reading, "rb") as stream:
         assert stream.read() == b"done"
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_ctrl_c_that_does_not_wake_a_sleeping_thread_is_heard_all_the_same() -> None:
+    """`interrupt_main` sets the flag of a signal and wakes nobody, as does a signal that comes just before a thread goes to sleep."""
+    ended = []
+
+    async def stuck(number: int) -> int:
+        try:
+            await asyncio.sleep(0.1)
+            _thread.interrupt_main()
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+        return number
+
+    with pytest.raises(KeyboardInterrupt):
+        list(as_done([1], stuck, limit=1))
+    with pytest.raises(KeyboardInterrupt):
+        wait_for(stuck(2))
+    assert ended == [1, 2]

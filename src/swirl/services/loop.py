@@ -4,14 +4,16 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
 
+_LOOK_UP = 0.5
+"""Seconds after which a waiting thread sees whether Ctrl-C was pressed."""
 _LONGEST_END = 5.0
 """Seconds that cancelled work is given to end."""
 _loops: list[tuple[asyncio.AbstractEventLoop, threading.Thread]] = []
@@ -81,6 +83,8 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """
     running = _Work(work)
     try:
+        while not running.ended.done():
+            wait([running.ended], timeout=_LOOK_UP)
         return running.ended.result()
     finally:
         running.stop()
@@ -102,11 +106,18 @@ def as_done(items: Iterable[S], job: Callable[[S], Awaitable[T]], limit: int) ->
     running = _Work(_work(enumerate(items), job, limit, results.put))
     running.ended.add_done_callback(lambda _: results.put(None))
     try:
-        while (result := results.get()) is not None:
+        while (result := _next(results)) is not None:
             yield result
         running.ended.result()
     finally:
         running.stop()
+
+
+def _next(results: "SimpleQueue[T]") -> T:
+    """What comes next, looking up now and then: Ctrl-C pressed just before a thread goes to sleep would not wake it."""
+    while True:
+        with suppress(Empty):
+            return results.get(timeout=_LOOK_UP)
 
 
 async def _work(
