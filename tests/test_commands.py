@@ -12,13 +12,13 @@ from swirl.settings import RunConfig
 
 
 def fields(kind: type) -> Iterator[tuple[type, str]]:
-    """The settings of a configuration and of the configurations in it."""
+    """The settings of a configuration and of the configurations in it, each with the class that declares it."""
     for field in dataclasses.fields(kind):
         nested = field.default_factory() if field.default_factory is not dataclasses.MISSING else None
         if dataclasses.is_dataclass(nested):
             yield from fields(type(nested))
         else:
-            yield kind, field.name
+            yield next(each for each in kind.__mro__ if field.name in inspect.get_annotations(each)), field.name
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted(set(fields(RunConfig)), key=str))

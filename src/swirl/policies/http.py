@@ -8,10 +8,12 @@ for raw completions; for chat where the server refuses it, or the tokens that it
 Differs from a policy on this machine: equal calls give equal completions only where the server keeps to its seed.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import httpx2
 import msgspec
@@ -81,6 +83,8 @@ class HttpPolicy:
         self._server = Server(config, transport)
         self._refused: set[str] = set()
         """What the server is known not to take."""
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of requests under way: an equal one waits, and finds the reply stored."""
         self._said: set[str] = set()
         """What was said of it already."""
 
@@ -116,12 +120,17 @@ class HttpPolicy:
         if self._replies is None:
             return (await self._asked(asked)).completion
         key = request_key(key_fields(asked, self._url))
-        if (stored := _decoded(self._replies.get(key))) is not None:
+        turn = self._turns.setdefault(key, asyncio.Lock())
+        async with turn:
+            return await self._once(asked, key, self._replies)
+
+    async def _once(self, asked: Asked, key: str, replies: Replies) -> Completion:
+        if (stored := _decoded(replies.get(key))) is not None:
             self._service.ledger.note_stored()
             return stored
         reply = await self._asked(asked)
         if reply.usage != Usage() or reply.completion.finish is not Finish.CONTEXT:
-            self._replies.put(key, msgspec.json.encode(_Stored(reply.completion, reply.usage)))
+            replies.put(key, msgspec.json.encode(_Stored(reply.completion, reply.usage)))
         return reply.completion
 
     async def _asked(self, asked: Asked) -> Reply:

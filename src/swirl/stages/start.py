@@ -85,8 +85,7 @@ def judge_server(run: Run, stage: str, role: Literal["judge", "grader"] = "judge
     config = run.config.judge_server
     if not config.url:
         return None
-    spent = sum(request.usd or 0.0 for request in run.requests() if request.service == role)
-    return JudgeServer(config, run.ledger(stage), role, spent)
+    return JudgeServer(config, run.ledger(stage), role, run.spent(role))
 
 
 def training_questions(run: Run, task: Task, count: int) -> list[Question]:
