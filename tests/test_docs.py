@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ from packaging.requirements import Requirement
 
 from swirl import cli, stages, study
 from swirl.cli import main
-from swirl.recipe import bundled_recipes, load_recipe
+from swirl.recipe import RunConfig, bundled_recipes, configure, load_recipe
 from swirl.retrieval import index
 from swirl.run import Run
 
@@ -63,6 +64,23 @@ def test_the_python_blocks_of_a_page_run_as_one_session(page: Path) -> None:
     output = io.StringIO()
     failed = doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF).run(test, out=output.write).failed
     assert not failed, output.getvalue()
+
+
+SETTINGS = [(page_name(page), body) for page in PAGES for body in blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(
+    ("page", "body"), SETTINGS, ids=[f"{page}-{place}" for place, (page, _) in enumerate(SETTINGS)]
+)
+def test_a_block_of_settings_is_a_configuration(page: str, body: str) -> None:
+    assert configure(tomllib.loads(body), page) != RunConfig()
+
+
+def test_the_page_on_services_shows_each_kind_of_server() -> None:
+    page = ROOT / "docs" / "services.md"
+    headings = re.findall("^## (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    assert {"vLLM", "SGLang", "llama.cpp and Ollama", "OpenAI, or another provider"} <= set(headings)
+    assert len(list(blocks(page, "toml"))) >= 5
 
 
 def test_the_pages_have_commands_and_python() -> None:
