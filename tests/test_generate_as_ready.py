@@ -5,7 +5,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,8 +167,16 @@ def test_a_broken_tool_stops_the_run_which_goes_on(
     assert {trajectory.stop for trajectory in generated(run)} == {StopReason.ANSWERED}
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_keeps_what_has_ended_and_cancels_what_is_under_way(
-    tmp_path: Path, whole: bytes, serve: Callable[[Policy], None]
+    tmp_path: Path, whole: bytes, serve: Callable[[Policy], None], ctrl_c: None
 ) -> None:
     cancelled, pressed, main = threading.Event(), list[int](), threading.main_thread().ident or 0
 
