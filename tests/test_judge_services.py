@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec import structs
@@ -25,6 +26,7 @@ from swirl.run import Run
 from swirl.seeds import derive
 from swirl.services.ledger import Request
 from swirl.stages import stream
+from swirl.stages.calibrate import calibrate_judge
 from swirl.stages.check import check
 from swirl.stages.filter import select
 from swirl.stages.judge import compare, judge, verdicts_of
@@ -578,3 +580,34 @@ def test_the_gradient_with_a_failing_judge_is_that_of_exactly_these_verdicts_mis
     assert sum(update.missing.total for update in read(tmp_path / "served" / "metrics.jsonl", Metrics)) > 3
     assert metrics[0] == metrics[1]
     assert weights[0] == weights[1]
+
+
+# Calibration
+
+
+@pytest.mark.parametrize("view", ["step", "hindsight"])
+def test_the_judge_that_is_measured_is_the_one_behind_the_service_on_adversarial_actions_too(
+    run: Run, serve: Callable[..., Answering], view: Literal["step", "hindsight"]
+) -> None:
+    def kindly(text: str, seed: int) -> str:
+        numbers = re.search(r"Judge messages ([0-9, ]+),", text)
+        return "\n".join(f"{number}: GOOD" for number in numbers[1].split(", ")) if numbers else "GOOD"
+
+    run.config = replace(SERVED, judge=JudgeConfig(name="model", view=view, reward="rule"))
+    policy = serve(kindly)
+    judge(run)
+    before = len(policy.asked)
+    found = calibrate_judge(run, "solver")
+    assert found.judge == ("model/2/qwen" if view == "step" else "model/2-hindsight/qwen")
+    assert len(policy.asked) - before == sum(each.accepted.n for each in found.families) > 0
+    assert all(each.accepted.count == each.accepted.n and not each.missing.count for each in found.families)
+
+
+def test_verdicts_of_an_older_prompt_are_not_measured_as_those_of_the_judge_of_now(
+    run: Run, serve: Callable[..., Answering]
+) -> None:
+    serve(by_hash)
+    judge(run)
+    run.verdicts("model").write_bytes(run.verdicts("model").read_bytes().replace(b"model/2/", b"model/1/"))
+    with pytest.raises(RunFolderError, match=r"holds verdicts of model/1/qwen, and the judge now is model/2/qwen"):
+        calibrate_judge(run, "solver")

@@ -8,21 +8,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec import structs
+
 from swirl.calibrated import Calibration, digest_of, print_calibration
 from swirl.catalog import open_judge
 from swirl.decompose import decompose
-from swirl.errors import ConfigError
+from swirl.errors import ConfigError, RunFolderError
+from swirl.judges import Hindsight, Judge, StepSample
 from swirl.judges.adversarial import acceptances, adversarial, draw
 from swirl.judges.agreement import kind_of
+from swirl.judges.asking import settled
 from swirl.judges.calibration import Point, calibrate
 from swirl.judges.labels import placed, read_labels
-from swirl.records import write_json
+from swirl.records import read, write_json
 from swirl.run import Run
 from swirl.stages.generate import generated
 from swirl.stages.judge import KNOWING, judged_by
-from swirl.stages.start import initial_policy
+from swirl.stages.start import initial_policy, judge_server
 from swirl.terminal import say
-from swirl.types import Trajectory, Verdict, VerdictStatus
+from swirl.types import JudgedStep, Trajectory, Verdict, VerdictStatus
 
 _Truths = Mapping[str, Sequence[Verdict]]
 """Trajectory -> the truth of each step; without a score where it is not known."""
@@ -53,11 +57,12 @@ def calibrate_judge(run: Run, truth: str) -> Calibration:
     verdicts = judged_by(run, own, trajectories)
     truths = judged_by(run, truth, trajectories) if labels is None else _labelled(labels, trajectories)
     points, left_out = _points(trajectories, verdicts, truths)
-    judging = open_judge(own, run.config.judge, initial_policy(run), run.config.seed)
+    judging = open_judge(own, run.config.judge, initial_policy(run), run.config.seed, judge_server(run, "judge"))
+    _require_made_by(run, judging.name)
     states = draw([state for trajectory in trajectories for state in decompose(trajectory)], seed=run.config.seed)
     played = adversarial(states)
     say(f"calibrate ({own}): {len(played)} adversarial actions at {len(states)} states")
-    found = judging.judge([each.sample for each in played])
+    found = _played(judging, [each.sample for each in played])
     calibration = Calibration(
         judge=judging.name,
         truth=truth,
@@ -75,6 +80,26 @@ def calibrate_judge(run: Run, truth: str) -> Calibration:
     print_calibration(calibration)
     say(f"calibration: {path}; `swirl report {run.path}` shows it on the page")
     return calibration
+
+
+def _require_made_by(run: Run, judge: str) -> None:
+    """Raise where the run's verdicts are of another judge than the one that is so called now."""
+    file = run.verdicts(run.config.judge.name)
+    if others := sorted({record.judge for record in read(file, JudgedStep)} - {judge}):
+        raise RunFolderError(
+            f"{file} holds verdicts of {others[0]}, and the judge now is {judge}, whose verdicts are not comparable; run "
+            f"`swirl judge {run.path} --redo`"
+        )
+
+
+def _played(judging: Judge | Hindsight, samples: Sequence[StepSample]) -> Sequence[Verdict]:
+    """The verdicts on actions of which nothing came; a judge of whole trajectories judges each as the last step of its state."""
+    if not isinstance(judging, Hindsight):
+        return judging.judge(samples)
+    asked = [each for each in samples if settled(each.step) is None]
+    told = dict(judging.judge_whole(structs.replace(s.state, steps=(*s.state.steps, s.step)) for s in asked))
+    found = iter([told[place][-1] for place in range(len(asked))])
+    return [settled(each.step) or next(found) for each in samples]
 
 
 def _labelled(labels: Mapping[tuple[str, int], Verdict], trajectories: Sequence[Trajectory]) -> _Truths:
