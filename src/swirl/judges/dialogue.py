@@ -27,11 +27,11 @@ has several lines, those after its first are indented.
 
 def material(question: str, steps: Sequence[Step], rules: Rules, results: int) -> str:
     """Instructions, and behind a fence the question and these steps, with the results of the first `results` of them."""
-    told = [f"QUESTION: {_indented(question)}\n"]
+    told = [f"QUESTION: {indented(question)}\n"]
     for number, step in enumerate(steps, start=1):
-        told.append(f"[{number}] ASSISTANT: {_indented(_shown(step, rules))}")
+        told.append(f"[{number}] ASSISTANT: {indented(_shown(step, rules))}")
         if number <= results:
-            told.append(f"[{number}] RESULT: {_indented(observation_turn(step))}")
+            told.append(f"[{number}] RESULT: {indented(observation_turn(step))}")
     body = "\n".join(told)
     fence = fence_for(question, body)
     return f"{_INSTRUCTIONS.format(fence=fence)}{fence}\n{body}\n{fence}\n\n"
@@ -56,6 +56,6 @@ def _shown(step: Step, rules: Rules) -> str:
     return step.thinking + step.text if rules.keep_thinking else step.text
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
     """The lines after the first set in, so that none can pass for a message of its own."""
     return "\n  ".join(text.splitlines())
