@@ -363,6 +363,14 @@ def test_a_graded_json_verdict_is_found_by_its_key() -> None:
     assert verdict.score == pytest.approx(0.3)
 
 
+def test_graded_scores_stand_under_a_name_of_their_own() -> None:
+    names = [
+        ServedJudge(Answering(by_hash), JudgeConfig(graded=graded, format=form), model="qwen").name
+        for graded, form in ((False, "text"), (True, "text"), (True, "json"))
+    ]
+    assert names == [f"model/{PROMPT_VERSION}{ending}/qwen" for ending in ("", "-graded", "-json-graded")]
+
+
 @given(
     st.lists(
         st.lists(

@@ -86,7 +86,8 @@ def judge_name(version: str, model: str) -> str:
 
 
 def _version(config: JudgeConfig) -> str:
-    return PROMPT_VERSION if config.format == "text" else f"{PROMPT_VERSION}-{config.format}"
+    """Scores that are probabilities are on another scale than those that are 0 or 1."""
+    return "-".join([PROMPT_VERSION, *["json"] * (config.format == "json"), *["graded"] * config.graded])
 
 
 def _read(config: JudgeConfig, completion: Completion) -> list[Verdict]:
