@@ -209,7 +209,7 @@ def test_the_settings_fit_the_policy_unless_a_recipe_is_named(monkeypatch: pytes
 
 
 def test_a_model_grades_the_answers_and_what_it_does_not_say_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A scripted grader that finds one answer right, cannot decide on the next, and so on."""
     said = iter(["CORRECT", "I cannot tell.", "INCORRECT"] * 9)
@@ -220,6 +220,7 @@ def test_a_model_grades_the_answers_and_what_it_does_not_say_is_missing(
     evaluate(run)
     judged = [one.judged for one in records(run, "before-world-greedy") if one.trajectory.answer is not None]
     assert judged == [[True, None, False][place % 3] for place in range(len(judged))]
+    assert f"the grader's word on {judged.count(None)} of 6 answers is missing" in capsys.readouterr().err
     summary = json.loads(run.summary.read_text())
     [sheet] = summary["table"]
     assert summary["grader"] == "my/grader"

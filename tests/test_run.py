@@ -124,6 +124,8 @@ def test_settings_of_an_earlier_stage_cannot_be_changed_later(tmp_path: Path) ->
         ("evaluation", "generate.malformed", OnMalformed.OBSERVE),
         ("evaluation", "generate.prompt", PromptStyle.REASONED),
         ("evaluation", "judge.name", "random"),
+        ("evaluation", "judge.model", "another grader"),
+        ("evaluation", "judge_server.model", "another grader"),
         ("warm_start", "generate.tasks", ("world",)),
         ("warm_start", "generate.max_calls", 2),
         ("warm_start", "policy.lora_rank", 4),

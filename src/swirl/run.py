@@ -70,7 +70,7 @@ _DECIDED_BY = {
     "judge": _JUDGED_BY,
     "filter": ("filter.",),
     "train": ("train.", "judge.reward", "policy.lora_"),
-    "evaluate": ("evaluate.", "search.", "judge.name", *_ANSWERING[:3], *RULES, *_START),
+    "evaluate": ("evaluate.", "search.", "judge.name", "judge.model", *_ANSWERING, *RULES, *_START),
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""

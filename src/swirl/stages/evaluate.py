@@ -256,6 +256,10 @@ def _graded(
         for judged in judge_steps(part.labelling, finished):
             labels.setdefault(judged.trajectory, []).append(judged.verdict)
     compared = grader.grade(finished) if grader else [None] * len(finished)
+    if grader and (lost := compared.count(None)):
+        say(
+            f"evaluate ({when}): the grader's word on {lost} of {len(finished)} answers is missing, and counts in no figure"
+        )
     return [
         EvaluatedTrajectory(
             policy=when,
