@@ -13,6 +13,8 @@ from swirl.cli import main
 from swirl.estimate import Estimate, Known, estimate, rows, total
 from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory
 from swirl.judges import JudgeConfig, JudgeServerConfig
+from swirl.judges.hindsight import hindsight_prompt
+from swirl.judges.model import judge_prompt
 from swirl.policies import PolicyServerConfig, Sampling
 from swirl.recipe import load_recipe
 from swirl.records import Appender
@@ -21,6 +23,7 @@ from swirl.rollout import GenerateConfig, begin
 from swirl.run import STAGES, Run
 from swirl.settings import RunConfig
 from swirl.stages.dry_run import estimated
+from swirl.stages.stream import sample_of
 from swirl.tasks import Grade
 from swirl.train import TrainConfig
 from swirl.types import (
@@ -38,7 +41,7 @@ from swirl.types import (
     Verdict,
     VerdictStatus,
 )
-from swirl.volume import Volume, Way, plays
+from swirl.volume import Volume, Way, plays, tokens
 
 URL = "http://127.0.0.1:1/v1"
 RULES = Rules(tools=("search",), max_calls=5)
@@ -147,6 +150,21 @@ def test_malformed_actions_are_not_judged_and_hindsight_is_a_request_a_trajector
     found = by_place(estimate(replace(config, judge=votes), known))
     assert found["judge", "judge"].most.requests == 30
     assert ("train", "judge") not in found
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("calls", [0, 1, 10])
+def test_no_prompt_of_a_judge_is_longer_than_at_most(form: str, calls: int) -> None:
+    call = ToolCall("search", "where was the founder of Port Lumen born, and when")
+    trajectory = finished(QUESTIONS[0], 0, *[call] * calls, ANSWER)
+    config = replace(CONFIG, generate=replace(CONFIG.generate, questions=1, samples=1))
+    known = structs_known(trajectories=[trajectory])
+    asked = [judge_prompt(sample_of(trajectory, index), form) for index in range(calls + 1)]
+    most = by_place(estimate(config, known))["judge", "judge"].most
+    assert most.tokens_in >= sum(tokens(prompt.messages[0].text) for prompt in asked)
+    hindsight = replace(config, judge=JudgeConfig(name="model", view="hindsight", reward="rule"))
+    whole = tokens(hindsight_prompt(trajectory, form).messages[0].text)
+    assert by_place(estimate(hindsight, known))["judge", "judge"].most.tokens_in >= whole
 
 
 def test_without_services_nothing_is_asked() -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 from swirl.evaluate import EvaluatedTrajectory, ToolUse, When, without_tools
 from swirl.judges import MODEL_CONTEXT
 from swirl.judges.grader import MAX_TOKENS as MOST_OF_GRADER
+from swirl.protocol import observation_turn
 from swirl.rollout import begin
 from swirl.services import ServerConfig
 from swirl.services.budget import Prices
@@ -24,6 +25,8 @@ from swirl.volume import PART, Play, Volume, plays, summed, tokens
 
 _INSTRUCTIONS = 400
 """Tokens that a judge's or grader's prompt has beside what is judged."""
+_LABEL = 4
+"""Tokens of what stands before a message or result in a judge's prompt, e.g. `[3] ASSISTANT: `."""
 GRADING_SERVER = "judge_server"
 """As `evaluate.grader`: the model of `judge_server` grades."""
 
@@ -198,7 +201,7 @@ def _judgements(trajectory: Trajectory, judged: Collection[tuple[str, int]]) -> 
         text += tokens(step.text)
         if not isinstance(step.action, Malformed) and (trajectory.id, place) not in judged:
             found.append(text)
-        text += tokens(step.observation.text) if step.observation else 0.0
+        text += 2 * _LABEL + (tokens(observation_turn(step)) if place + 1 < len(trajectory.steps) else 0.0)
     return found
 
 
