@@ -51,7 +51,7 @@ def test_a_configuration_survives_being_written_and_read() -> None:
         ("[generate]\nmax_tokens = 5000", "below max_context"),
         ("[filter]\nsize = -1", "filter.size must be 0 (keep all) or above, found -1"),
         ("[warm_start]\nquestions = -1", "warm_start.questions must be 0 (no warm start) or above, found -1"),
-        ("[judge]\nmax_tokens = 0", "judge.max_tokens must be at least 1 and below 8192"),
+        ("[judge]\nmax_tokens = 0", "judge.max_tokens must be at least 1 and below judge.max_context = 8192"),
         ("[judge]\nmax_tokens = 9000", "found 9000"),
         ("[train]\nlearning_rate = inf", "train.learning_rate must be a finite number, found inf"),
         ("[generate]\ntemperature = nan", "generate.temperature must be a finite number, found nan"),

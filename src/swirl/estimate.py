@@ -12,7 +12,6 @@ from itertools import product
 from msgspec import Struct, structs
 
 from swirl.evaluate import EvaluatedTrajectory, ToolUse, When, without_tools
-from swirl.judges import MODEL_CONTEXT
 from swirl.judges.grader import MAX_TOKENS as MOST_OF_GRADER
 from swirl.protocol import observation_turn
 from swirl.rollout import begin
@@ -207,7 +206,7 @@ def _judgements(trajectory: Trajectory, judged: Collection[tuple[str, int]]) -> 
 
 def _judged(config: RunConfig, texts: Sequence[float], part: float) -> Volume:
     """A request a text and vote; of an explanation's length the part that is written."""
-    room = MODEL_CONTEXT - config.judge.max_tokens
+    room = config.judge.max_context - config.judge.max_tokens
     read = sum(min(text + _INSTRUCTIONS, room) for text in texts)
     return Volume(len(texts), read, len(texts) * part * config.judge.max_tokens).times(config.judge.votes)
 

@@ -62,7 +62,7 @@ RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generat
 _ASKING = ("search.timeout", "search.retries", "judge.max_missing", "policy_server.", "judge_server.")
 _ANSWERING = ("policy_server.model", "policy_server.api", "policy_server.tools", "judge_server.model")
 """Of the servers' settings, those that decide what is answered; a server may move, and be asked more or less often."""
-_JUDGING = ("name", "model", "max_tokens", "votes", "temperature", "graded", "format", "view")
+_JUDGING = ("name", "model", "max_tokens", "max_context", "votes", "temperature", "graded", "format", "view")
 _JUDGED_BY = (*[f"judge.{name}" for name in _JUDGING], "judge_server.model")
 _DECIDED_BY = {
     "warm_start": ("warm_start.", "generate.tasks", "search.", *RULES, "policy.lora_", *_START),

@@ -12,9 +12,6 @@ from swirl.types import Step, Trajectory, Verdict
 
 JudgeName = Literal["rule", "solver", "reference", "model", "random"]
 
-MODEL_CONTEXT = 8192
-"""Most tokens of the model judge's prompt and explanation together."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
@@ -29,6 +26,8 @@ class JudgeConfig:
     """The model judge's model: a folder or a hub id; empty: the policy's own initial model."""
     max_tokens: int = 512
     """Most tokens of the model judge's explanation."""
+    max_context: int = 8192
+    """Most tokens of the model judge's prompt and explanation together; what does not fit has no verdict."""
     votes: int = 1
     """How often the model judge is asked about each step; the score is the share of GOOD."""
     temperature: float = 0.0
@@ -52,10 +51,10 @@ class JudgeConfig:
             )
         if not 0 <= self.max_missing <= 1:
             raise ConfigError(f"judge.max_missing must be between 0 and 1, found {self.max_missing}")
-        if not 1 <= self.max_tokens < MODEL_CONTEXT:
+        if not 1 <= self.max_tokens < self.max_context:
             raise ConfigError(
-                f"judge.max_tokens must be at least 1 and below {MODEL_CONTEXT}, which the judge's prompt has to fit in too;"
-                f" found {self.max_tokens}"
+                f"judge.max_tokens must be at least 1 and below judge.max_context = {self.max_context}, which the prompt has to fit in too; "
+                f"found {self.max_tokens}"
             )
 
 

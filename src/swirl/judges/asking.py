@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from swirl.errors import ConfigError, ServiceFailure
-from swirl.judges import MODEL_CONTEXT, JudgeConfig
+from swirl.judges import JudgeConfig
 from swirl.judges.verdicts import combined, failed
 from swirl.policies import Completion, Policy, Sampling, Serving, Wants
 from swirl.protocol import Prompt
@@ -30,7 +30,7 @@ class Asking:
         self.wants = wants
         self.votes = config.votes
         self.sampling = Sampling(
-            temperature=config.temperature, max_tokens=config.max_tokens, max_context=MODEL_CONTEXT, stop=()
+            temperature=config.temperature, max_tokens=config.max_tokens, max_context=config.max_context, stop=()
         )
 
     def all(self, cases: Sequence[Case]) -> list[list[Verdict]]:

@@ -9,7 +9,6 @@ itself nor pass for an accepted one.
 from collections.abc import Sequence
 
 from swirl.errors import ServiceFailure
-from swirl.judges import MODEL_CONTEXT
 from swirl.judges.dialogue import indented
 from swirl.judges.verdicts import last_word
 from swirl.policies import Completion, Policy, Sampling, Serving
@@ -22,6 +21,8 @@ from swirl.types import Question, Trajectory
 PROMPT_VERSION = "2"
 """Raised whenever the prompt changes, or what is read as a grade: those of different versions are not comparable."""
 
+MAX_CONTEXT = 8192
+"""Most tokens of its prompt and its reply together."""
 MAX_TOKENS = 256
 """Most tokens of the explanation."""
 
@@ -54,7 +55,7 @@ class Grader:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.sampling = Sampling(temperature=0.0, max_tokens=MAX_TOKENS, max_context=MODEL_CONTEXT, stop=())
+        self.sampling = Sampling(temperature=0.0, max_tokens=MAX_TOKENS, max_context=MAX_CONTEXT, stop=())
 
     def grade(self, trajectories: Sequence[Trajectory]) -> list[bool | None]:
         """Whether each final answer is right, None where the comparison cannot be read, or could not be had. Where there is no answer
