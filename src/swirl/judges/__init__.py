@@ -53,7 +53,7 @@ class JudgeConfig:
             raise ConfigError(f"judge.max_missing must be between 0 and 1, found {self.max_missing}")
         if not 1 <= self.max_tokens < self.max_context:
             raise ConfigError(
-                f"judge.max_tokens must be at least 1 and below judge.max_context = {self.max_context}, which the prompt has to fit in too; "
+                f"judge.max_tokens must be at least 1 and below judge.max_context = {self.max_context}, which its prompt has to fit in; "
                 f"found {self.max_tokens}"
             )
 
