@@ -1,6 +1,7 @@
 """Generation by a policy behind a server: what has ended is kept, in any order, nothing is made twice, and equal runs have equal files."""
 
 import asyncio
+import gc
 import random
 import signal
 import sys
@@ -63,6 +64,24 @@ def test_equal_runs_have_equal_files_whatever_order_the_replies_come_in(
     generate(local)
     assert set(made) == {local.trajectories.read_bytes()}
     assert {trajectory.question.task for trajectory in generated(run)} == {"arithmetic", "world"}
+
+
+def test_trajectories_that_are_written_are_held_no_longer(
+    tmp_path: Path, serve: Callable[[Policy], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty thousand of them, with their token ids, are more than a machine has room for."""
+    held: list[int] = []
+
+    def note(label: str, made: object) -> None:
+        ended = [one for one in gc.get_objects() if isinstance(one, Trajectory) and one.stop and one.policy == "mine"]
+        held.append(len(ended))
+
+    monkeypatch.setattr(sys.modules[generate.__module__], "tell_refused", note)
+    policy = Served(by_hash)
+    policy.name = "mine"
+    serve(policy)
+    generate(Run.create(tmp_path, CONFIG))
+    assert held[0] <= 1
 
 
 class Asked(Served):

@@ -1,5 +1,6 @@
 """Evaluation: the policies before and after training on the same held-out questions, and the run's summary."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -224,7 +225,7 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
                     policy = policy or models.policy(when, config)
                     size = _chunk(run, when, part)
                     finished = _answer(run, part, policy, part.questions[number * size :][:size], advance)
-                    tell_refused(f"evaluate ({when})", finished)
+                    tell_refused(f"evaluate ({when})", Counter(trajectory.stop for trajectory in finished))
                     answered = _graded(when, part, finished, models.grader())
                     out.append(answered)
                     tokens = sum(one.trajectory.num_tokens for one in answered)

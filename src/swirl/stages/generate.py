@@ -4,6 +4,7 @@ A policy on this machine writes them chunk by chunk. One behind a server writes 
 are there the file is put in order, so that two equal runs have equal files.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from swirl.stages.start import policy_of, rules_of, tell_refused, toolbox_of, tr
 from swirl.tasks import Task
 from swirl.terminal import progress, say
 from swirl.tools import Toolbox
-from swirl.types import Question, Rules, Trajectory
+from swirl.types import Question, Rules, StopReason, Trajectory
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def _generate_as_ready(run: Run, chunks: Sequence[_Chunk], plan: Plan[Trajectory
         states = (state for chunk in chunks for state in _states(run, chunk, policy) if state.id not in there)
         boxes = {question.task: chunk.toolbox for chunk in chunks for question in chunk.questions}
         ending = rollout_as_ready(states, policy, boxes, config.sampling, on_tool_failure=config.tool_failure)
-        made: list[Trajectory] = []
+        made: Counter[StopReason | None] = Counter()
+        tokens = 0
         try:
             with (
                 progress("generate", total, len(there), "trajectories") as advance,
@@ -104,14 +106,14 @@ def _generate_as_ready(run: Run, chunks: Sequence[_Chunk], plan: Plan[Trajectory
             ):
                 for _, trajectory in ending:
                     groups.put(trajectory)
-                    made.append(trajectory)
+                    made[trajectory.stop] += 1
+                    tokens += trajectory.num_tokens
                     advance(1)
         except (ServiceFailure, ToolFailure):
             say(f"generate: {len(out)} of {total} trajectories are there, and kept; the same command goes on")
             raise
         finally:
-            tokens = sum(trajectory.num_tokens for trajectory in made)
-            run.lap("generate", "trajectories", count=len(made), tokens=tokens)
+            run.lap("generate", "trajectories", count=made.total(), tokens=tokens)
     tell_refused("generate", made)
 
 

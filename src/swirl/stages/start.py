@@ -1,7 +1,7 @@
 """What every stage starts from: the questions, the rules and the policy of a run."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Literal
@@ -17,7 +17,7 @@ from swirl.settings import RunConfig
 from swirl.tasks import Task
 from swirl.terminal import say
 from swirl.tools import Toolbox
-from swirl.types import Question, Rules, StopReason, Trajectory
+from swirl.types import Question, Rules, StopReason
 
 
 def rules_of(run: Run, task: Task) -> Rules:
@@ -98,9 +98,8 @@ def training_questions(run: Run, task: Task, count: int) -> list[Question]:
     return questions
 
 
-def tell_refused(label: str, trajectories: Sequence[Trajectory]) -> None:
-    """Say how many trajectories ended because the policy's server would not go on, where some did."""
-    if refused := sum(trajectory.stop is StopReason.REFUSED for trajectory in trajectories):
-        say(
-            f"{label}: the server refused to go on with {refused} of {len(trajectories)} trajectories; calls.jsonl says why"
-        )
+def tell_refused(label: str, made: Mapping[StopReason | None, int]) -> None:
+    """Say how many trajectories ended because the policy's server would not go on, where some did; `made` counts them by their endings."""
+    if refused := made.get(StopReason.REFUSED, 0):
+        total = sum(made.values())
+        say(f"{label}: the server refused to go on with {refused} of {total} trajectories; calls.jsonl says why")
