@@ -16,9 +16,11 @@ from swirl.policies.http import HttpPolicy
 from swirl.policies.reply import Reply, read_reply
 from swirl.policies.request import Asked
 from swirl.protocol import Message, Prompt
+from swirl.records import read
 from swirl.rollout import begin, take
 from swirl.services import server
 from swirl.services.faults import Trouble
+from swirl.services.ledger import Request
 from swirl.services.replies import Replies
 from swirl.types import Question, Rules, StopReason
 
@@ -603,6 +605,53 @@ def test_whatever_comes_over_the_wire_is_a_completion_or_a_service_failure(conte
     fake = Fake(lambda body: httpx2.Response(code, content=content, headers={"content-type": "application/json"}))
     with pytest.raises(ServiceFailure):
         ask(fake.policy(settings={"retries": 0}))
+
+
+# What a reply costs that is of no use
+
+
+PRICED = {"usd_per_million_in": 1.0, "usd_per_million_out": 10.0, "budget_usd": 1.0}
+USD = (9 + 4 * 10) / 1e6
+"""Of one reply."""
+
+
+@pytest.mark.parametrize(
+    ("useless", "replies"),
+    [
+        (chat(finish="content_filter"), 1),
+        (chat(message={"refusal": "I will not."}), 1),
+        (chat(None), 3),
+        ({"usage": USAGE}, 3),
+    ],
+)
+def test_a_reply_that_is_of_no_use_was_paid_for_all_the_same(tmp_path, useless, replies):
+    fake = Fake(lambda body: useless)
+    policy = fake.policy(calls=tmp_path / "calls.jsonl", settings=PRICED)
+    with pytest.raises(ServiceFailure):
+        ask(policy)
+    [noted] = read(tmp_path / "calls.jsonl", Request)
+    assert len(fake.bodies) == noted.attempts == replies
+    assert (noted.usage.tokens_in, noted.usage.tokens_out) == (9 * replies, 4 * replies)
+    assert noted.usd == pytest.approx(USD * replies)
+    assert policy._service.budget.spent == pytest.approx(USD * replies)
+
+
+def test_all_attempts_of_a_request_are_paid_for_in_the_end(tmp_path):
+    fake = Fake(in_turn(chat(None), status(503), chat()))
+    policy = fake.policy(calls=tmp_path / "calls.jsonl", settings=PRICED)
+    assert ask(policy).text == "<answer>6</answer>"
+    [noted] = read(tmp_path / "calls.jsonl", Request)
+    assert (noted.status, noted.attempts, noted.usage.tokens_out) == ("ok", 3, 8)
+    assert noted.usd == pytest.approx(2 * USD) == policy._service.budget.spent
+
+
+def test_a_reply_that_is_asked_for_again_without_stop_strings_is_paid_for_whatever_follows(tmp_path):
+    fake = Fake(in_turn(chat("So <answer>6"), status(500)))
+    policy = fake.policy(calls=tmp_path / "calls.jsonl", settings={**PRICED, "retries": 0})
+    with pytest.raises(ServiceFailure, match="500"):
+        ask(policy)
+    [noted] = read(tmp_path / "calls.jsonl", Request)
+    assert noted.usd == pytest.approx(USD) == policy._service.budget.spent
 
 
 # Opening

@@ -490,13 +490,13 @@ def test_graded_scores_of_a_model_on_this_machine_are_refused_before_anything_is
         check(replace(graded, judge_server=JudgeServerConfig()), ["judge"])
 
 
-def test_a_judge_is_told_what_was_spent_on_it_before(run: Run) -> None:
+def test_judge_and_grader_are_told_what_was_spent_on_their_server_before(run: Run) -> None:
     asked = [
         Request(stage="judge", service=service, model="qwen", seconds=1.0, usd=usd)
         for service, usd in (("judge", 0.25), ("judge", None), ("grader", 0.5), ("judge", 0.5))
     ]
     log(run.calls, asked)
-    for role, spent in (("judge", 0.75), ("grader", 0.5)):
+    for role, spent in (("judge", 1.25), ("grader", 1.25)):
         server = judge_server(run, "train", role)  # type: ignore[arg-type]
         assert server is not None
         assert (server.role, server.spent, server.ledger.stage) == (role, spent, "train")

@@ -172,7 +172,7 @@ class JudgeServer(NamedTuple):
     ledger: Ledger
     role: str = "judge"
     spent: float = 0.0
-    """US dollars so far in this role."""
+    """US dollars so far."""
 
 
 def open_judge(
@@ -256,7 +256,7 @@ def open_server(
     api: Api = "chat",
     tools: Literal["tags", "native"] = "tags",
 ) -> HttpPolicy:
-    """A model behind a server; `spent` is what the run has paid for this role already, in US dollars. Raises `MissingExtra` where the extra
+    """A model behind a server; `spent` is what the run has paid for it already, in US dollars. Raises `MissingExtra` where the extra
     `services` is not installed, and as `open_model` does where raw completions need a tokenizer that is not there."""
     service = Service(
         f"the {role}'s server at {config.url}",

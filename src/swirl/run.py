@@ -248,9 +248,9 @@ class Run:
         """The requests to services so far."""
         return read(self.calls, Request, beside=(Call,)) if self.calls.exists() else iter(())
 
-    def spent(self, role: str) -> float:
-        """US dollars that its requests in a role (policy, judge, grader, search) have cost so far, as far as that is known."""
-        return sum((request.usd or 0.0 for request in self.requests() if request.service == role), start=0.0)
+    def spent(self, *roles: str) -> float:
+        """US dollars that its requests in some roles (policy, judge, grader, search) have cost so far, as far as that is known."""
+        return sum((request.usd or 0.0 for request in self.requests() if request.service in roles), start=0.0)
 
 
 def _decides(change: str) -> bool:

@@ -10,7 +10,8 @@ Differs from a policy on this machine: equal calls give equal completions only w
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -21,7 +22,7 @@ from msgspec import Struct
 
 from swirl.errors import ConfigError
 from swirl.policies import TEXT, Completion, Finish, Sampling, Wants
-from swirl.policies.reply import Chat, Reply, read_reply
+from swirl.policies.reply import Chat, Reply, read_reply, usage_of
 from swirl.policies.request import OPTIONAL, Asked, body_of, key_fields
 from swirl.protocol import Prompt
 from swirl.services import ServerConfig
@@ -145,8 +146,9 @@ class HttpPolicy:
         reply = await self._post(asked)
         if reply.stripped:
             self._refuse({"stop"})
-            again = await self._post(asked)
-            reply = msgspec.structs.replace(again, usage=_both(reply.usage, again.usage))
+            with _billed(reply.usage):
+                again = await self._post(asked)
+            reply = msgspec.structs.replace(again, usage=reply.usage + again.usage)
         self._say(reply.untold)
         return reply
 
@@ -166,7 +168,8 @@ class HttpPolicy:
                 dropped |= more
             else:
                 self._refuse(dropped)
-                return read_reply(told, asked, stopped="stop" in body, chat=self._chat)
+                with _billed(usage_of(told)):
+                    return read_reply(told, asked, stopped="stop" in body, chat=self._chat)
 
     def _refuse(self, dropped: set[str]) -> None:
         new = dropped - self._refused
@@ -211,9 +214,11 @@ def _for_good(rejected: Rejected, asked: Asked) -> Trouble:
     return rejected
 
 
-def _both(first: Usage, second: Usage) -> Usage:
-    return Usage(
-        tokens_in=first.tokens_in + second.tokens_in,
-        tokens_cached=first.tokens_cached + second.tokens_cached,
-        tokens_out=first.tokens_out + second.tokens_out,
-    )
+@contextmanager
+def _billed(usage: Usage) -> Iterator[None]:
+    """What goes wrong in here cost these tokens all the same."""
+    try:
+        yield
+    except Trouble as trouble:
+        trouble.usage += usage
+        raise

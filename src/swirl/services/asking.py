@@ -55,25 +55,24 @@ class Service:
         """Make a request. `send` makes one attempt and raises `Trouble` where it fails; `most` is an upper bound of its tokens.
 
         An attempt that timed out or was cancelled once it was sent may have been billed, so the budget takes it as spent; one that failed
-        otherwise brought nothing. Raises `ServiceFailure` where it fails for good.
+        otherwise cost what the service says it took (`Trouble.usage`), else nothing. Raises `ServiceFailure` where it fails for good.
         """
-        begin, attempt = monotonic(), 0
+        begin, attempt, used = monotonic(), 0, Usage()
         while True:
             try:
-                value, usage, usd = await self._attempt(send, most or Usage())
+                value, usage = await self._attempt(send, most or Usage())
             except Trouble as trouble:
+                used += trouble.usage
                 if trouble.fault is not Fault.OVER_BUDGET:
                     attempt += 1
                 if not trouble.again or attempt > self.limits.retries:
-                    raise self._failed(trouble, attempt, monotonic() - begin) from None
+                    raise self._failed(trouble, attempt, monotonic() - begin, used) from None
                 await self._sleep(pause(attempt - 1, trouble.wait))
             else:
-                self._note(monotonic() - begin, attempts=attempt + 1, usage=usage, usd=usd)
+                self._note(monotonic() - begin, attempts=attempt + 1, usage=used + usage)
                 return value
 
-    async def _attempt(
-        self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage
-    ) -> tuple[T, Usage, float | None]:
+    async def _attempt(self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage) -> tuple[T, Usage]:
         about = most.tokens_in + most.tokens_out
         number = await self.budget.set_aside(most)
         usage: Usage | None = None
@@ -83,11 +82,11 @@ class Service:
                 value, usage = await self._in_time(send)
                 self._pace.correct(share, usage.tokens_in + usage.tokens_out or about)
         except Trouble as trouble:
-            usage = Usage() if trouble.fault is Fault.TIMED_OUT else None
+            usage = trouble.usage if trouble.fault is Fault.TIMED_OUT or trouble.usage != Usage() else None
             raise
         finally:
-            usd = self.budget.settle(number, usage)
-        return value, usage, usd
+            self.budget.settle(number, usage)
+        return value, usage
 
     async def _in_time(self, send: Callable[[], Awaitable[tuple[T, Usage]]]) -> tuple[T, Usage]:
         try:
@@ -98,9 +97,9 @@ class Service:
             problem = late if limit.expired() else "it did not answer in time"
             raise Trouble(Fault.TIMED_OUT, problem, again=True) from None
 
-    def _failed(self, trouble: Trouble, attempts: int, seconds: float) -> ServiceFailure:
+    def _failed(self, trouble: Trouble, attempts: int, seconds: float, used: Usage) -> ServiceFailure:
         problem = redacted(trouble.problem)
-        self._note(seconds, attempts=attempts, status=trouble.fault.value, problem=problem)
+        self._note(seconds, attempts=attempts, usage=used, status=trouble.fault.value, problem=problem)
         times = f", {attempts} times" if attempts > 1 else ""
         advice = f"; {self.advice}" if self.advice else ""
         return ServiceFailure(f"{self.name} cannot be used: {problem}{times}{advice}", trouble.fault.value)
@@ -110,10 +109,9 @@ class Service:
         seconds: float,
         *,
         attempts: int,
+        usage: Usage,
         status: str = "ok",
         problem: str = "",
-        usage: Usage = Usage(),  # noqa: B008 (frozen)
-        usd: float | None = None,
     ) -> None:
         self.ledger.note(
             Request(
@@ -125,7 +123,7 @@ class Service:
                 attempts=attempts,
                 problem=problem,
                 usage=usage,
-                usd=usd,
+                usd=self.budget.prices.cost(usage),
             )
         )
 

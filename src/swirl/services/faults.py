@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from swirl.services.ledger import Usage
 from swirl.services.secrets import redacted
 
 
@@ -32,6 +33,8 @@ class Trouble(Exception):
         """Whether another attempt may succeed."""
         self.wait = wait
         """Seconds that the service asks to wait first, where it says."""
+        self.usage = Usage()
+        """Tokens that it took all the same, where the service says so: a reply that is of no use is billed as any other."""
 
 
 _BUSY = (408, 409, 425, 429)

@@ -16,6 +16,18 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of these, how many the service had in its prefix cache."""
     tokens_out: int = 0
 
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together.
+
+        >>> Usage(tokens_in=1) + Usage(tokens_in=2, tokens_out=3)
+        Usage(tokens_in=3, tokens_cached=0, tokens_out=3)
+        """
+        return Usage(
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_cached=self.tokens_cached + other.tokens_cached,
+            tokens_out=self.tokens_out + other.tokens_out,
+        )
+
 
 class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.request/1", tag_field="schema"):
     """One request to a service, however many attempts it took."""
@@ -29,10 +41,11 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.
     status: str = "ok"
     """ok, or how it failed for good (`swirl.services.faults.Fault`)."""
     attempts: int = 1
-    """Times it was sent; those that failed may have been billed all the same, which nobody tells us."""
+    """Times it was sent; those that failed may have been billed all the same, which few services tell."""
     problem: str = ""
     """What went wrong last."""
     usage: Usage = Usage()
+    """Of all attempts, as far as the service tells."""
     usd: float | None = None
     """US dollars; None where the price or the number of tokens is unknown. Never 0 for that reason."""
 

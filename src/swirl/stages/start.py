@@ -1,6 +1,5 @@
 """What every stage starts from: the questions, the rules and the policy of a run."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
@@ -64,7 +63,7 @@ def policy_of(run: Run, stage: str) -> Policy:
         run.ledger(stage),
         "policy",
         Replies(run.replies),
-        spent=math.fsum(request.usd or 0.0 for request in run.requests() if request.service == "policy"),
+        spent=run.spent("policy"),
         api=server.api,
         tools=server.tools,
     )
@@ -81,11 +80,12 @@ def require_server(config: RunConfig) -> None:
 
 
 def judge_server(run: Run, stage: str, role: Literal["judge", "grader"] = "judge") -> JudgeServer | None:
-    """The server that a stage asks as judge or grader, with what was spent on it so far; None where the model runs on this machine."""
+    """The server that a stage asks as judge or grader, with what was spent on it so far in both roles, which have one budget; None where
+    the model runs on this machine."""
     config = run.config.judge_server
     if not config.url:
         return None
-    return JudgeServer(config, run.ledger(stage), role, run.spent(role))
+    return JudgeServer(config, run.ledger(stage), role, run.spent("judge", "grader"))
 
 
 def training_questions(run: Run, task: Task, count: int) -> list[Question]:
