@@ -18,7 +18,7 @@ from swirl.policies.request import Asked
 from swirl.protocol import Message, Prompt
 from swirl.records import read
 from swirl.rollout import begin, take
-from swirl.services import server
+from swirl.services import ServerConfig, server
 from swirl.services.faults import Trouble
 from swirl.services.ledger import Request
 from swirl.services.replies import Replies
@@ -605,6 +605,28 @@ def test_whatever_comes_over_the_wire_is_a_completion_or_a_service_failure(conte
     fake = Fake(lambda body: httpx2.Response(code, content=content, headers={"content-type": "application/json"}))
     with pytest.raises(ServiceFailure):
         ask(fake.policy(settings={"retries": 0}))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://me:planted-secret@127.0.0.1:1"),
+        ("ALL_PROXY", "ftp://me:planted-secret@127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/no/planted-secret.pem"),
+    ],
+)
+def test_a_proxy_or_certificates_of_the_environment_that_cannot_be_used_are_told_in_one_sentence(
+    monkeypatch, variable, value
+):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    config = ServerConfig(url="https://127.0.0.1:9/v1", retries=0)
+    policy = HttpPolicy(config, "m", Fake().service(config))
+    with pytest.raises(ServiceFailure, match=f"(?s)no client can be made with.*{variable}") as failure:
+        ask(policy)
+    assert failure.value.fault == "unusable"
+    assert "planted" not in str(failure.value)
 
 
 # What a reply costs that is of no use

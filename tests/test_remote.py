@@ -1,6 +1,7 @@
 """A service elsewhere: Search-R1's protocol, patience with what passes, one sentence for what does not, and no secret in it."""
 
 import json
+import logging
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterator
@@ -255,6 +256,28 @@ def test_secrets_are_sent_and_never_told(service: Service, monkeypatch: pytest.M
     monkeypatch.delenv("SEARCH_KEY")
     with pytest.raises(ConfigError, match="names an environment variable that is not set"):
         Remote(url)
+
+
+@pytest.mark.parametrize("secret", ["planted", "planted a+b", "planted/ü?&"])
+def test_a_secret_in_the_address_is_in_no_log_line(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, secret: str
+) -> None:
+    monkeypatch.setenv("SEARCH_TOKEN", secret)
+    service.says({}, status=500)
+    with caplog.at_level(logging.DEBUG), pytest.raises(ToolFailure):
+        Remote(f"{service.url}/$SEARCH_TOKEN/x?key=$SEARCH_TOKEN", retries=0).retrieve(["who"], 1, [()])
+    assert "planted" in service.paths[0]
+    assert "HTTP Request: POST" in caplog.text
+    assert "planted" not in caplog.text
+
+
+def test_a_proxy_that_cannot_be_used_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "NO_PROXY", "http_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "ftp://me:planted-secret@127.0.0.1:1")
+    with pytest.raises(ToolFailure, match="no client can be made with the proxy") as failure:
+        Remote("http://127.0.0.1:9/", retries=0).retrieve(["who"], 1, [()])
+    assert "planted" not in str(failure.value)
 
 
 @pytest.mark.parametrize("secret", ["a/b@c", "p$x", "ü#?&", "100%"])

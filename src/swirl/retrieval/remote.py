@@ -25,10 +25,10 @@ from swirl.retrieval import Hit
 from swirl.retrieval.sources import titled
 from swirl.services import Limits
 from swirl.services.asking import Service
-from swirl.services.faults import Fault, Trouble, trouble_of_status
+from swirl.services.faults import Fault, Trouble, opening, trouble_of_status
 from swirl.services.ledger import Ledger, Usage
 from swirl.services.loop import wait_for
-from swirl.services.secrets import keep_secret, redacted, secret
+from swirl.services.secrets import keep_secret, redact_log, redacted, secret
 from swirl.types import Passage
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Remote:
         host = parts.netloc.rpartition("@")[2]
         self.name = f"{parts.scheme}://{_filled_in(host)}{parts.path}"
         """The address without its secrets: its login and query left out, variables in its path not filled in."""
+        redact_log("httpx2")
         address = parts._replace(netloc=host).geturl()
         _hide(address.removeprefix(f"{parts.scheme}://{host}"))
         self._url = quote(_filled_in(address), safe=_WRITTEN)
@@ -97,11 +98,10 @@ class Remote:
         import httpx2
 
         body = json.dumps({"queries": queries, "topk": k, "return_scores": True}).encode()
+        with opening():
+            client = httpx2.AsyncClient(timeout=self._timeout, verify=_certificates())
         try:
-            async with (
-                httpx2.AsyncClient(timeout=self._timeout, verify=_certificates()) as client,
-                client.stream("POST", self._url, content=body, headers=self._headers) as reply,
-            ):
+            async with client, client.stream("POST", self._url, content=body, headers=self._headers) as reply:
                 if reply.status_code != HTTPStatus.OK:
                     raise trouble_of_status(
                         reply.status_code, _phrase(reply.status_code), reply.headers.get("Retry-After", "")
@@ -187,7 +187,7 @@ def _filled_in(text: str) -> str:
 def _hide(text: str) -> None:
     """Whatever the variables in it hold is told to nobody else."""
     for name in _VARIABLE.findall(text):
-        secret(name)
+        keep_secret(quote(secret(name), safe=_WRITTEN))
 
 
 def _login(parts: SplitResult) -> dict[str, str]:

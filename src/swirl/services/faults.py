@@ -1,5 +1,7 @@
 """What can go wrong with a request, and what is to be done about it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -35,6 +37,20 @@ class Trouble(Exception):
         """Seconds that the service asks to wait first, where it says."""
         self.usage = Usage()
         """Tokens that it took all the same, where the service says so: a reply that is of no use is billed as any other."""
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Whatever goes wrong in here, where a client is made, is due to what the environment tells it. What that says may hold a login, and is
+    not quoted."""
+    try:
+        yield
+    except Exception:
+        raise Trouble(
+            Fault.UNUSABLE,
+            "no client can be made with the proxy (ALL_PROXY, HTTP_PROXY, HTTPS_PROXY; one for SOCKS needs `pip install socksio`) or the "
+            "certificates (SSL_CERT_FILE, SSL_CERT_DIR) that the environment names",
+        ) from None
 
 
 _BUSY = (408, 409, 425, 429)

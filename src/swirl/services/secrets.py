@@ -1,6 +1,7 @@
 """Secrets come from the environment, and are told to nobody but the service that they are for."""
 
 import json
+import logging
 import os
 from urllib.parse import quote
 
@@ -32,3 +33,13 @@ def redacted(text: str) -> str:
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, "[secret]")
     return text
+
+
+def redact_log(name: str) -> None:
+    """Have a library's logger black secrets out: one for HTTP may tell whole addresses."""
+    logging.getLogger(name).addFilter(_redact_record)
+
+
+def _redact_record(record: logging.LogRecord) -> bool:
+    record.msg, record.args = redacted(record.getMessage()), ()
+    return True

@@ -15,8 +15,8 @@ import httpx2
 
 from swirl.errors import ConfigError, MissingExtra
 from swirl.services import ServerConfig
-from swirl.services.faults import Fault, Trouble, trouble_of_status
-from swirl.services.secrets import redacted, secret
+from swirl.services.faults import Fault, Trouble, opening, trouble_of_status
+from swirl.services.secrets import redact_log, redacted, secret
 
 LARGEST_REPLY = 64 * 2**20
 """Bytes of a reply at most."""
@@ -47,6 +47,7 @@ class Server:
                 "a model server needs the extra `services` (openai missing): pip install 'swirl-rl[services]'"
             )
         self.config = config
+        redact_log("httpx2")
         self._key = secret(config.key)
         if not (self._key.isascii() and self._key.isprintable()):
             raise ConfigError(f"the key in ${config.key} holds signs that no key has; see what is set there")
@@ -58,8 +59,10 @@ class Server:
         the request."""
         import openai
 
-        client = self._client or self._open()
-        path = client.chat.completions if api == "chat" else client.completions
+        if self._client is None:
+            with opening():
+                self._client = self._open()
+        path = self._client.chat.completions if api == "chat" else self._client.completions
         needed = {"model": body["model"], "messages" if api == "chat" else "prompt": None}
         try:
             reply = await path.with_raw_response.create(**needed, extra_body=dict(body), extra_headers=self._headers())
@@ -85,7 +88,7 @@ class Server:
             transport=self._transport,
             event_hooks={"response": [_bound]},
         )
-        self._client = openai.AsyncOpenAI(
+        client = openai.AsyncOpenAI(
             base_url=config.url,
             api_key=self._key or _NO_KEY,
             max_retries=0,
@@ -93,7 +96,7 @@ class Server:
             http_client=connection,
         )
         weakref.finalize(self, _close, connection, asyncio.get_running_loop()).atexit = False
-        return self._client
+        return client
 
     def _headers(self) -> dict[str, Any]:
         from openai import Omit
