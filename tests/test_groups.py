@@ -58,6 +58,26 @@ def test_what_was_put_is_written_when_the_work_is_broken_off(error: type[BaseExc
     assert list(read(out.path, JudgedStep)) == STEPS
 
 
+def test_ctrl_c_while_the_last_group_is_written_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the file would be closed, and its number go to another file, under the thread that writes."""
+    with Gated(tmp_path / "verdicts.jsonl") as out:
+        groups = Groups(out)
+        join, pressed = groups._thread.join, []
+
+        def interrupted() -> None:
+            if not pressed:
+                pressed.append(True)
+                raise KeyboardInterrupt
+            out.gate.set()
+            join()
+
+        monkeypatch.setattr(groups._thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt), groups:
+            groups.put(STEPS[0])
+        assert list(read(out.path, JudgedStep)) == STEPS[:1]
+        out.gate.set()
+
+
 @pytest.mark.parametrize("steps", [STEPS[:1], repeat(STEPS[0])], ids=["at the end", "while more comes"])
 def test_a_full_disk_is_told(steps: Iterable[JudgedStep], tmp_path: Path) -> None:
     with Gated(tmp_path / "verdicts.jsonl", full_after=0) as out:

@@ -68,6 +68,11 @@ class Groups(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._came.put(None)
-        self._thread.join()
+        try:
+            self._thread.join()
+        except BaseException:
+            # Ctrl-C, once more: the file must not be closed while it is written to.
+            self._thread.join()
+            raise
         if self._error is not None and kind is None:
             raise self._error
