@@ -629,6 +629,14 @@ def test_a_proxy_or_certificates_of_the_environment_that_cannot_be_used_are_told
     assert "planted" not in str(failure.value)
 
 
+def test_a_reply_is_found_by_where_it_was_to_end(tmp_path):
+    """Without tools on offer, a request for native calls differs from one for tags in its stop strings alone."""
+    fake, replies = Fake(), Replies(tmp_path / "replies.sqlite")
+    for tools in ("tags", "native", "tags", "native"):
+        ask(fake.policy(tools=tools, replies=replies))
+    assert [body["stop"] for body in fake.bodies] == [list(Sampling().stop), ["</answer>"]]
+
+
 # What a reply costs that is of no use
 
 

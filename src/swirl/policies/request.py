@@ -85,6 +85,7 @@ def key_fields(asked: Asked, url: str) -> dict[str, Any]:
         "api": asked.api,
         "content": asked.content,
         "tools": list(asked.prompt.tools) if asked.native else [],
+        "stop": asked.stop,
         "sampling": asked.sampling,
         "seed": asked.seed,
         "wants": asked.wants,
