@@ -59,6 +59,13 @@ def found(*records: EvaluatedTrajectory, steps: int = 0) -> dict[str, Any]:
     return figures(measure(records, steps), {}).before
 
 
+def test_tokens_that_nobody_told_are_no_zero() -> None:
+    untold = record("a", Step(text="<answer>Bo</answer>", action=Answer("Bo")))
+    assert "tokens" not in found(untold)
+    assert found(untold, record("b"))["tokens"].mean == 2.0
+    assert "tokens" not in figures(measure([untold]), measure([record("a", policy="after")])).difference
+
+
 def test_shares_of_steps_and_calls_are_of_all_steps_and_calls_not_means_of_means() -> None:
     malformed = Step(text="", action=Malformed("no tag"))
     long = record("q1", *[search()] * 3, search(refused=True), ANSWERED)

@@ -282,7 +282,7 @@ def test_reasoning_is_kept_apart(message, thinking, text):
 @pytest.mark.parametrize(
     ("answer", "fault", "attempts", "said"),
     [
-        (status(401), "unusable", 1, "it does not accept the key (so it is)"),
+        (status(401), "unusable", 1, "no key was sent, for $OPENAI_API_KEY is not set"),
         (status(404), "unusable", 1, "it knows no such model or address"),
         (status(429), "down", 3, "it answered 429 (so it is), 3 times"),
         (status(429, {"message": "pay", "code": "insufficient_quota"}), "unusable", 1, "quota is used up"),
@@ -314,7 +314,8 @@ def test_what_goes_wrong_is_one_sentence_and_asked_again_where_that_may_help(ans
 
     fake = Fake(fresh)
     policy = fake.policy(calls=tmp_path / "calls.jsonl", replies=Replies(tmp_path / "replies.sqlite"))
-    with pytest.raises(ServiceFailure, match="the policy's server at http://host:8000/v1 cannot be used") as failure:
+    lacking = "refused a request" if fault == "refused" else "cannot be used"
+    with pytest.raises(ServiceFailure, match=f"the policy's server at http://host:8000/v1 {lacking}: ") as failure:
         ask(policy)
     assert failure.value.fault == fault
     assert said in str(failure.value)
@@ -411,6 +412,12 @@ def test_a_secret_is_in_no_error_text_file_or_store(tmp_path, monkeypatch, capsy
     assert "[secret]" in str(failure.value)
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir()) + capsys.readouterr().err.encode()
     assert b"planted" not in written + str(failure.value).encode() + repr(vars(policy)).encode()
+
+
+def test_a_key_that_is_not_accepted_is_told_apart_from_one_that_was_not_sent(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-secret")
+    with pytest.raises(ServiceFailure, match=r"it answered 401: it does not accept the key \(so it is\)"):
+        ask(Fake(lambda body: status(401)).policy())
 
 
 def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(monkeypatch):

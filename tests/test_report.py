@@ -362,7 +362,9 @@ def test_agreement_with_a_judge_that_knows_is_told() -> None:
         "kappa": 0.25,
     }
     [_, told] = remarks({"judges": {"labels": None, "reward": "rule"}, "agreement": agreeing})
-    assert "agrees with reference, which knows the solutions, on 75.0% of 8 steps" in told
+    assert "agrees with reference, which knows the solutions, on 75.0% of 8 steps (precision 0.50" in told
+    [_, told] = remarks({"judges": {"labels": None, "reward": "rule"}, "agreement": {**agreeing, "missing": 3}})
+    assert "on 75.0% of 8 steps, 3 more having no verdict (precision 0.50" in told
 
 
 def test_what_services_were_asked_is_a_table_in_which_unknown_is_not_nothing(run: Run) -> None:

@@ -189,7 +189,7 @@ def test_over_budget_nothing_is_sent_and_it_says_how_it_stands(tmp_path: Path) -
     asked = Asked(tmp_path, limit=8.0)
     asked.ask(Usage(tokens_in=3))
     with pytest.raises(
-        ServiceFailure, match=r"\$3\.0000 of \$8 are spent, and another request can cost \$6\.0000; see"
+        ServiceFailure, match=r"by its budget_usd: \$3\.0000 of \$8 are spent, and another request can cost \$6\.0000$"
     ) as it:
         asked.ask()
     assert it.value.fault == "over_budget"

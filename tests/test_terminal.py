@@ -53,6 +53,19 @@ def test_a_bar_shows_how_the_last_items_went(monkeypatch: pytest.MonkeyPatch) ->
     assert "reward [0.75], 900 tokens/s" in shown.file.getvalue()
 
 
+def test_on_a_narrow_terminal_the_bar_gives_way_and_every_figure_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(terminal, "console", lambda: shown)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with progress("train (rloo)", total=1000, done=100, unit="updates") as advance:
+        advance(1, "reward 0.89, 1,400 tokens/s")
+    told = shown.file.getvalue()
+    assert "…" not in told
+    assert "101/1000" in told
+    assert "reward 0.89, 1,400 tokens/s" in told
+
+
 def test_nothing_is_said_before_the_first_is_done_or_after_the_last(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,7 @@
 
 A figure is a ratio of two sums over questions: a mean, whose bottoms are all 1, or a share of steps or calls. A question with several
 samples counts with their mean, so the unit that intervals are over is the question, never the sample. What a question cannot have (gold
-passages, a readable judgement) has a bottom of 0 and leaves the figure alone.
+passages, a readable judgement, tokens where a server tells none) has a bottom of 0 and leaves the figure alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,6 +61,7 @@ def measures(record: EvaluatedTrajectory, steps: int = 0) -> dict[str, Ratio]:
     malformed = sum(isinstance(step.action, Malformed) for step in trajectory.steps)
     has_gold = float(record.tools and bool(trajectory.question.meta.get("gold")))
     recall = recall_by_step(trajectory) or [0.0]
+    counted = all(step.token_ids or not step.text for step in trajectory.steps)
     return {
         "accuracy": (float(grade.correct), 1.0),
         "exact_match": (float(grade.exact_match), 1.0),
@@ -73,7 +74,7 @@ def measures(record: EvaluatedTrajectory, steps: int = 0) -> dict[str, Ratio]:
         "calls": (float(len(observed)), 1.0),
         "tool_errors": (float(sum(observation.refused for observation in observed)), float(len(observed))),
         "malformed": (float(malformed), float(len(trajectory.steps))),
-        "tokens": (float(trajectory.num_tokens), 1.0),
+        "tokens": (float(trajectory.num_tokens), float(counted)),
         "process_label": (sum(scores), float(len(scores))),
         "gold_recall": (recall[-1], has_gold),
         **{f"gold_recall@{i + 1}": (recall[min(i, len(recall) - 1)], has_gold) for i in range(steps)},

@@ -85,10 +85,10 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
         trained = f"training was rewarded by {reward}" if reward else "training imitated, and nothing was rewarded"
         said.append(f"Process labels are by {labels}; {trained}.")
     if found := summary.get("agreement"):
-        said.append(
-            f"The judge {found['judge']} agrees with {found['against']}, which knows the solutions, on {found['accuracy']:.1%} of "
-            f"{found['n']} steps (precision {found['precision']:.2f}, recall {found['recall']:.2f}, kappa {found['kappa']:.2f})."
-        )
+        steps = f"{found['n']} steps" + (f", {found['missing']} more having no verdict" if found.get("missing") else "")
+        known = f"{found['against']}, which knows the solutions, on {found['accuracy']:.1%} of {steps}"
+        how = f"precision {found['precision']:.2f}, recall {found['recall']:.2f}, kappa {found['kappa']:.2f}"
+        said.append(f"The judge {found['judge']} agrees with {known} ({how}).")
     return said
 
 

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from swirl.processes import leads
 
@@ -38,7 +39,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[Advance]:
-    """Show how far a stage is; `done` items were there already.
+    """Show how far a stage is; `done` items were there already. Where the terminal is narrow, the bar gives way to the figures.
 
     >>> with progress("generate", total=2) as advance:
     ...     advance(1)
@@ -52,13 +53,13 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
         yield _lines(label, total, done, unit)
         return
     columns = [
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<14}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TextColumn(unit),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
         TextColumn("ETA"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[note]}"),
     ]
     with Progress(*columns, console=console()) as bar:

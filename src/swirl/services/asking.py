@@ -102,6 +102,12 @@ class Service:
         self._note(seconds, attempts=attempts, usage=used, status=trouble.fault.value, problem=problem)
         times = f", {attempts} times" if attempts > 1 else ""
         advice = f"; {self.advice}" if self.advice else ""
+        if trouble.fault is Fault.OVER_BUDGET:
+            return ServiceFailure(
+                f"{self.name} is not asked any more, by its budget_usd: {problem}", trouble.fault.value
+            )
+        if trouble.fault is Fault.REFUSED:
+            return ServiceFailure(f"{self.name} refused a request: {problem}", trouble.fault.value)
         return ServiceFailure(f"{self.name} cannot be used: {problem}{times}{advice}", trouble.fault.value)
 
     def _note(

@@ -67,7 +67,7 @@ class Server:
         try:
             reply = await path.with_raw_response.create(**needed, extra_body=dict(body), extra_headers=self._headers())
         except openai.APIStatusError as error:
-            raise _trouble_of_reply(error.response) from None
+            raise _trouble_of_reply(error.response, "" if self._key else self.config.key) from None
         except openai.APITimeoutError as error:
             raise self._too_slow(error.__cause__) from None
         except openai.APIConnectionError as error:
@@ -139,8 +139,11 @@ async def _bound(response: httpx2.Response) -> None:
         response.stream = _Bounded(response.stream)
 
 
-def _trouble_of_reply(response: httpx2.Response) -> Trouble:
+def _trouble_of_reply(response: httpx2.Response, unset: str) -> Trouble:
+    """`unset` is the environment variable that holds no key, where that is why none was sent."""
     status = response.status_code
+    if status == 401 and unset:
+        return Trouble(Fault.UNUSABLE, f"it answered 401: no key was sent, for ${unset} is not set")
     if 300 <= status < 400:
         return Trouble(Fault.UNUSABLE, f"it answered {status}: it sends requests elsewhere, which is not followed")
     said, parameter, code = _explanation(response)

@@ -29,7 +29,8 @@ def dry_run(runs: Iterable[tuple[Path, RunConfig]]) -> None:
     everything = list(runs)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for heading in ("stage", "service", "requests", "tokens in", "tokens out", "US dollars"):
-        table.add_column(heading, no_wrap=True, justify="left" if heading in ("stage", "service") else "right")
+        named = heading in ("stage", "service")
+        table.add_column(heading, no_wrap=named, justify="left" if named else "right")
     for row in rows(total(estimated(path, config) for path, config in everything), STAGES):
         table.add_row(*row)
     console = Console(highlight=False)
