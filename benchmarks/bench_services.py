@@ -137,7 +137,7 @@ def stored(url: str, count: int) -> dict[str, float]:
             raise SystemExit("a verdict is missing")
     if ledger.num_requests:
         raise SystemExit(f"{ledger.num_requests} verdicts were asked for again")
-    return {"verdicts": count, "first_seconds": round(seconds[0], 2), "seconds": round(seconds[1], 2)}
+    return {"verdicts": count, "first_seconds": round(seconds[0], 2), "seconds": round(seconds[1], 4)}
 
 
 def judging(url: str, count: int, folder: Path) -> dict[str, float]:
