@@ -111,7 +111,7 @@ def scripted(body: Body) -> Said:
     number = 2 + int(7 * fraction("number", asked(body)))
     turns = body.get("messages") or ()
     if any(turn.get("role") == "assistant" for turn in turns) or "</math_exp>" in text:
-        return Said(text=f"So it is <answer>{([*re.findall(r'[0-9]+', text), number])[-2]}</answer>")
+        return Said(text=f"So it is <answer>{[*re.findall(r'[0-9]+', text), number][-2:][0]}</answer>")
     if body.get("tools"):
         function = body["tools"][0]["function"]
         name = next(iter(function.get("parameters", {}).get("properties", {"expression": {}})))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -371,3 +372,8 @@ def test_a_server_apart_outlives_its_client_and_ends_when_told(tmp_path: Path) -
             assert [request["status"] for request in asking.get("/log").json()["requests"]] == [503]
     with client(url) as asking, pytest.raises(httpx2.ConnectError):
         asking.get("/log")
+
+
+def test_the_scripted_policy_answers_where_it_saw_no_number() -> None:
+    said = scripted({"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": None}]})
+    assert re.fullmatch(r"So it is <answer>[2-8]</answer>", said.text)
