@@ -73,7 +73,7 @@ def test_trajectories_that_are_written_are_held_no_longer(
     held: list[int] = []
 
     def note(label: str, made: object) -> None:
-        ended = [one for one in gc.get_objects() if isinstance(one, Trajectory) and one.stop and one.policy == "mine"]
+        ended = [one for one in gc.get_objects() if type(one) is Trajectory and one.stop and one.policy == "mine"]
         held.append(len(ended))
 
     monkeypatch.setattr(sys.modules[generate.__module__], "tell_refused", note)
