@@ -14,7 +14,7 @@ from swirl.errors import ConfigError, MissingExtra, ServiceFailure
 from swirl.policies import Completion, Finish, Sampling, Serving, Wants
 from swirl.policies.http import HttpPolicy
 from swirl.policies.reply import Reply, read_reply
-from swirl.policies.request import Asked
+from swirl.policies.request import PLAINLY, Asked
 from swirl.protocol import Message, Prompt
 from swirl.records import read
 from swirl.rollout import begin, take
@@ -59,7 +59,7 @@ def test_a_chat_is_asked_with_its_turns_and_how_to_sample():
         ("user", "2 * 3 -> 6"),
     ]
     assert (body["model"], body["temperature"], body["max_tokens"], body["seed"]) == ("m", 1.0, 256, 7)
-    assert set(body) == {"model", "messages", "temperature", "max_tokens"} | OPTIONAL
+    assert set(body) == {"model", "messages", "temperature", "max_tokens", *PLAINLY} | OPTIONAL
     assert body["stop"] == list(Sampling().stop)
 
 
@@ -731,3 +731,20 @@ def test_connections_are_given_back_with_the_policy():
             await asyncio.sleep(0)
 
     wait_for(until_closed())
+
+
+def test_sampling_is_plain_unless_the_server_refuses_the_words():
+    fake = Fake(lambda body: chat("<answer>6</answer>"))
+    ask(fake.policy())
+    assert fake.bodies[0].items() >= PLAINLY.items()
+    strict = Fake(
+        lambda body: (
+            status(400, {"message": "Unrecognized arguments: top_k, min_p, repetition_penalty"})
+            if "top_k" in body
+            else chat("<answer>6</answer>")
+        )
+    )
+    policy = strict.policy()
+    ask(policy)
+    ask(policy)
+    assert [sorted(set(body) & set(PLAINLY)) for body in strict.bodies] == [sorted(PLAINLY), ["top_p"], ["top_p"]]

@@ -15,9 +15,13 @@ from swirl.services.server import Api
 KEEPING_TAGS = ("include_stop_str_in_output", "no_stop_trim")
 """Asks for the stop string in the text: vLLM's word, and SGLang's."""
 
+PLAINLY = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""From the model's own distribution, whatever the server or the model's generation config prefers: as on this machine."""
+
 OPTIONAL = frozenset(
     [
         *KEEPING_TAGS,
+        *PLAINLY,
         "stop",
         "seed",
         "logprobs",
@@ -105,6 +109,7 @@ def body_of(asked: Asked, refused: Collection[str] = ()) -> dict[str, Any]:
         "temperature": sampling.temperature,
         "max_completion_tokens" if "max_tokens" in refused else "max_tokens": sampling.max_tokens,
         "seed": asked.seed % _SEEDS,
+        **PLAINLY,
         **_stopping(asked, refused),
         **_likeliest(asked),
     }
