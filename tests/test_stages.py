@@ -31,14 +31,14 @@ from swirl.stages.filter import select
 from swirl.stages.generate import generate
 from swirl.stages.judge import compare, judge, measured, print_agreement
 from swirl.stages.start import initial_policy, rules_of, training_questions
-from swirl.stages.train import train
+from swirl.stages.train import require_known_tokens, train
 from swirl.stages.warm_start import demonstrate
 from swirl.tasks import Split
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.jsonl import Jsonl
 from swirl.tools import Toolbox
 from swirl.tools.calculator import Calculator
-from swirl.types import Answer, JudgedStep, Question, Rules, Trajectory
+from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory
 
 CONFIG = RunConfig(
     generate=GenerateConfig(tasks=("arithmetic",), questions=4, samples=1), judge=JudgeConfig(name="solver")
@@ -431,3 +431,17 @@ sys.exit(main(sys.argv[1:]))
     assert done.returncode == 2, done.stderr
     assert "pip install 'swirl-rl[train]'" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_tokens_of_another_vocabulary_are_refused_before_training() -> None:
+    question = Question(id="q", task="t", text="?")
+    steps = (
+        Step(text="a", action=Answer("a"), token_ids=(1, 9)),
+        Step(text="b", action=Answer("b"), token_ids=(3, 12)),
+    )
+    written = Trajectory(id="q/0", question=question, rules=Rules(), policy="other@host", steps=steps)
+    require_known_tokens([written], 13)
+    with pytest.raises(
+        ConfigError, match=r"step 1 of trajectory 'q/0' holds token 12, and the policy has 12: other@host"
+    ):
+        require_known_tokens([written], 12)

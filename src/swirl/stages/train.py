@@ -44,6 +44,7 @@ def train(run: Run) -> None:
         say(f"{label}: all {config.updates} updates are there already")
         return
     model = open_model(initial_policy(run), run.config.seed)
+    require_known_tokens(data, model.network.get_input_embeddings().weight.shape[0])
     _say_how_rows_are_read(model)
     run.lap("train", "load the policy")
     with tracker(run, "train", config) as told, progress(label, config.updates, done, "updates") as advance:
@@ -62,6 +63,17 @@ def train(run: Run) -> None:
             train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
             if rewarding.found.count:
                 say(f"{label}: {rewarding.found.told()}")
+
+
+def require_known_tokens(data: Sequence[Trajectory], vocabulary: int) -> None:
+    """Raise `ConfigError` where a trajectory holds a token that a model of that vocabulary has not: another model wrote it."""
+    for trajectory in data:
+        for place, step in enumerate(trajectory.steps):
+            if (highest := max(step.token_ids, default=0)) >= vocabulary:
+                raise ConfigError(
+                    f"step {place} of trajectory {trajectory.id!r} holds token {highest}, and the policy has {vocabulary}: "
+                    f"{trajectory.policy}, which wrote it, has another vocabulary; train that model, or generate again with --redo"
+                )
 
 
 def _say_how_rows_are_read(model: "LanguageModel") -> None:
