@@ -67,7 +67,7 @@ def folder(generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def configured(server: Serving, retries: int = 6) -> RunConfig:
     smoke = load_recipe("smoke").config
-    limits = {"url": f"{server.url}/v1", "concurrency": CONCURRENCY, "retries": retries, "timeout": 0.5}
+    limits = {"url": f"{server.url}/v1", "concurrency": CONCURRENCY, "retries": retries, "timeout": 1.0}
     return replace(
         smoke,
         generate=replace(smoke.generate, prompt=PromptStyle.BARE, questions=64, samples=2),
@@ -82,6 +82,11 @@ def verdicts(folder: Path) -> Verdicts:
     for record in read(folder / "verdicts.jsonl", JudgedStep):
         found[record.trajectory, record.step] = record.verdict
     return found
+
+
+def replies_taken(folder: Path) -> int:
+    """Of all requests that were made of the judge, how many it answered in time. (The server can't know: its answer may come too late.)"""
+    return sum(each.service == "judge" and each.status == "ok" for each in Run.open(folder).requests())
 
 
 def steps(folder: Path) -> set[tuple[str, int]]:
@@ -112,14 +117,13 @@ def test_with_thirty_percent_failing_every_verdict_is_right_or_missing_and_none_
         assert failed, "one retry is too few for all to succeed"
         for place, verdict in found.items():
             assert verdict == truth[place] if verdict.score is not None else verdict.status is not VerdictStatus.OK
-        good = server.log.well_answered()
-        assert max(good.values()) == 1
+        assert replies_taken(folder) <= len(server.log.attempts()), "what was answered is not asked again"
 
         run_stage("judge", folder, configured(server))
         again = verdicts(folder)
         assert not [place for place, verdict in again.items() if verdict.status in PASSING]
         assert all(again[place] == verdict for place, verdict in found.items() if verdict.status not in PASSING)
-        assert max(server.log.well_answered().values()) == 1, "what was answered is not asked again"
+        assert replies_taken(folder) == len(server.log.attempts()), "each was answered once, and not asked again"
 
         asked = len(server.log.requests)
         run_stage("judge", folder, configured(server))
