@@ -249,7 +249,7 @@ def test_stopping_a_command_says_what_is_left(
     def stop(name: str, words: Sequence[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(COMMANDS, command, stop)
+    monkeypatch.setitem(COMMANDS, command, COMMANDS[command]._replace(run=stop))
     assert main([command, "x"]) == 130
     assert told in capsys.readouterr().err
 

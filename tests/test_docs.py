@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from swirl import cli, stages, study
+from swirl import stages, study
 from swirl.cli import main
 from swirl.recipe import RunConfig, bundled_recipes, configure, load_recipe
 from swirl.retrieval import index
@@ -101,7 +101,8 @@ def test_a_swirl_command_parses(
     monkeypatch.setattr(stages, "run_all", lambda path, config: done.append(config) or Run(path, config))
     monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: done.append(config))
     monkeypatch.setattr(study, "run_study", lambda recipe, config, path: done.append(config))
-    monkeypatch.setattr(cli, "_show", lambda path, every=False: None)
+    for module in ("run", "evaluate", "report"):
+        monkeypatch.setattr(f"swirl.commands.{module}.show", lambda path, every=False: None)
     monkeypatch.setattr("swirl.stages.dry_run.dry_run", lambda runs: done.append(runs))
     monkeypatch.setattr(index, "build", lambda rows, out, **_: done.append(out) or MADE)
     Path("passages.jsonl.gz").touch()

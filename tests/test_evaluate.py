@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from swirl import cli
+from swirl import stages
 from swirl.cli import main
+from swirl.commands import evaluate as evaluate_command
 from swirl.errors import ConfigError, ModelError, RecordError
 from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory, without_tools
 from swirl.judges.grader import Grader
@@ -198,8 +199,8 @@ def test_a_run_that_has_begun_is_no_place_for_an_evaluation_on_its_own(
 def test_the_settings_fit_the_policy_unless_a_recipe_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled policy knows the bare prompt alone; others get the paper's."""
     asked: list[RunConfig] = []
-    monkeypatch.setattr(cli.stages, "run_stage", lambda name, path, config, **_: asked.append(config))
-    monkeypatch.setattr(cli, "_show", lambda path, every=False: None)
+    monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: asked.append(config))
+    monkeypatch.setattr(evaluate_command, "show", lambda path, every=False: None)
     for words in (["--policy", "bundled"], ["--policy=my/model"], ["--policy.model", "bundled", "--recipe", "gsm8k"]):
         assert main(["evaluate", *words]) == 0
     bundled, other, named = asked[::2]

@@ -1,0 +1,20 @@
+"""What people are shown when a command has ended."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from swirl.summary import read_summary
+from swirl.tables import terminal_figures, terminal_table
+from swirl.terminal import say
+
+
+def show(path: Path, every: bool = False) -> None:
+    """What the run in a folder came to, every figure where that is asked for, and where to read on; as much of it as is there."""
+    if (path / "summary.json").exists():
+        summary, console = read_summary(path), Console(highlight=False)
+        if every:
+            console.print(terminal_figures(summary))
+        console.print(terminal_table(summary))
+    if (path / "report.html").exists():
+        say(f"report: {path / 'report.html'}")

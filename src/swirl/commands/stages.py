@@ -1,0 +1,95 @@
+"""`swirl warm-start`, `generate`, `judge`, `filter`, `and `train`: one stage over a run folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swirl import stages
+from swirl.commands.words import Command, Settings, flag, parse, take
+from swirl.judges import JudgeName
+from swirl.recipe import load_recipe
+from swirl.run import Run
+from swirl.settings import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCommand:
+    """One stage of a run."""
+
+    config: Settings
+    redo: bool = False
+    """Remove what this stage and those after it have written, and do it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStartCommand(StageCommand):
+    """Train on demonstrations first, for a model that does not know the protocol yet.
+
+    Example: swirl warm-start runs/mine --recipe gsm8k --warm-start.questions 1000
+    """
+
+    recipe: str = ""
+    """The recipe to take settings from, for a new run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateCommand(StageCommand):
+    """Write trajectories.jsonl: the policy answers each training question several times, step by step, with its tools.
+
+    Example: swirl generate runs/mine --recipe gsm8k --generate.questions 100
+    """
+
+    recipe: str = ""
+    """The recipe to take settings from, for a new run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeCommand(StageCommand):
+    """Write verdicts.jsonl: a verdict on every step, blind to its result and to what came later.
+
+    Example: swirl judge runs/mine --compare rule reference
+    Example: swirl judge runs/mine --calibrate labels.jsonl
+    """
+
+    compare: tuple[JudgeName, ...] = ()
+    """Two judges: judge with both and print how far they agree, the second taken as the truth."""
+    calibrate: str = ""
+    """Measure the run's judge against a truth, and on adversarial actions: reference, solver, or a file of your own labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterCommand(StageCommand):
+    """Write selection.json: which trajectories training sees, and why the rest fell. Nothing is judged again.
+
+    Example: swirl filter runs/mine --filter.rule both --redo
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCommand(StageCommand):
+    """Step-wise RL on the kept trajectories' states (or supervised training, --train.objective sft); resumes from its last checkpoint.
+
+    Example: swirl train runs/mine --train.updates 200
+    """
+
+
+_KINDS: Mapping[str, type[StageCommand]] = {
+    "warm-start": WarmStartCommand,
+    "generate": GenerateCommand,
+    "judge": JudgeCommand,
+    "filter": FilterCommand,
+    "train": TrainCommand,
+}
+
+
+def _stage(name: str, words: Sequence[str]) -> None:
+    kind, usage, stage = _KINDS[name], f"{name} RUN", name.replace("-", "_")
+    first, flags = take(words, usage)
+    path, recipe = Path(first), flag(flags, "--recipe")
+    config = load_recipe(recipe).config if recipe else Run.open(path).config if first else RunConfig()
+    command = parse(usage, flags, kind(config=config))
+    asked = command if isinstance(command, JudgeCommand) else JudgeCommand(config=config)
+    stages.run_stage(stage, path, command.config, redo=command.redo, compare=asked.compare, calibrate=asked.calibrate)
+
+
+COMMANDS = {name: Command(kind, _stage) for name, kind in _KINDS.items()}

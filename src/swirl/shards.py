@@ -1,0 +1,88 @@
+"""A file of records may be several, each with a writer of its own: `trajectories.jsonl`, `trajectories-00001.jsonl`, and so on.
+
+The shards of a judge's verdicts are on the trajectories of the same number, so that whatever goes through a run holds one shard's verdicts
+at a time, however many there are.
+
+Not here: what a run has to hold (`swirl.stages.chunks`), and who writes it.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from swirl.errors import RecordError
+from swirl.records import read
+from swirl.types import JudgedStep, Trajectory, Verdict
+
+
+class Judged(Struct, frozen=True):
+    """A trajectory and what judges said of its steps."""
+
+    trajectory: Trajectory
+    verdicts: Mapping[str, tuple[Verdict | None, ...]]
+    """Judge's file (`verdicts` for the run's own judge, `verdicts-NAME` for another) -> one entry a step, None where there is none."""
+    place: tuple[Path, int]
+    """File and line of the trajectory."""
+
+
+def shard(path: Path, number: int) -> Path:
+    """The file of a shard, given the first one's.
+
+    >>> shard(Path("runs/mine/trajectories.jsonl"), 3).name
+    'trajectories-00003.jsonl'
+    """
+    return path.with_name(f"{path.stem}-{number:05d}{path.suffix}") if number else path
+
+
+def shards(path: Path) -> list[Path]:
+    """The shards that are there of a file, given the first one's, by number; raises `RecordError` where one in between is missing."""
+    names = re.compile(rf"{re.escape(path.stem)}-(\d{{5}}){re.escape(path.suffix)}")
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    numbers = sorted(int(found[1]) for each in beside if (found := names.fullmatch(each.name)))
+    numbers = [*([0] if path.exists() else []), *numbers]
+    missing = next((expected for expected, found in enumerate(numbers) if expected != found), None)
+    if missing is not None:
+        raise RecordError(
+            f"expected {shard(path, missing)}, because {shard(path, numbers[-1]).name} is there, found none: put the missing shard back"
+        )
+    return [shard(path, number) for number in numbers]
+
+
+def trajectories(folder: Path) -> Iterator[Trajectory]:
+    """Every trajectory of a run folder, shard by shard."""
+    for path in shards(folder / Trajectory.FILE):
+        yield from read(path, Trajectory)
+
+
+def judged(folder: Path, files: Sequence[str] | None = None) -> Iterator[Judged]:
+    """Every trajectory of a run folder with the verdicts on it, in the order of the files; of two on one step the later counts. `files`
+    names those of the judges that are wanted, as in `Judged.verdicts`; None: all that are there."""
+    wanted = judges(folder) if files is None else list(files)
+    for number, path in enumerate(shards(folder / Trajectory.FILE)):
+        said = {name: _by_trajectory(shard(folder / f"{name}.jsonl", number)) for name in wanted}
+        for line, trajectory in enumerate(read(path, Trajectory), start=1):
+            verdicts = {
+                name: tuple(found.get(trajectory.id, {}).get(index) for index in range(len(trajectory.steps)))
+                for name, found in said.items()
+            }
+            yield Judged(trajectory, verdicts, (path, line))
+
+
+def judges(folder: Path) -> list[str]:
+    """The judges whose verdicts are in a run folder, by their files' names; the run's own comes first.
+
+    >>> judges(Path("nowhere"))
+    []
+    """
+    stems = {re.sub(r"-\d{5}$", "", path.stem) for path in folder.glob("verdicts*.jsonl")}
+    return sorted(stems)
+
+
+def _by_trajectory(path: Path) -> Mapping[str, Mapping[int, Verdict]]:
+    found: dict[str, dict[int, Verdict]] = defaultdict(dict)
+    for record in read(path, JudgedStep) if path.exists() else ():
+        found[record.trajectory][record.step] = record.verdict
+    return found
