@@ -1,6 +1,7 @@
 """Judging by a model behind a service: verdicts right or typed missing, never lost, never asked for twice, in the plan's order."""
 
 import asyncio
+import json
 import random
 import re
 from collections import Counter
@@ -21,17 +22,18 @@ from swirl.judges import JudgeConfig, JudgeServerConfig
 from swirl.judges.grader import Grader
 from swirl.judges.model import ServedJudge, judge_prompt
 from swirl.policies.scripted import ScriptedPolicy
-from swirl.records import Appender, log, read
+from swirl.records import Appender, log, read, write_json
 from swirl.run import Run
 from swirl.seeds import derive
-from swirl.services.ledger import Request
-from swirl.stages import stream
+from swirl.services.ledger import Request, Usage
+from swirl.stages import run_stage, stream
 from swirl.stages.calibrate import calibrate_judge
 from swirl.stages.check import check
 from swirl.stages.filter import select
 from swirl.stages.judge import compare, judge, verdicts_of
 from swirl.stages.start import judge_server, training_questions
 from swirl.stages.stream import sample_of
+from swirl.stages.summing_up import update_spending, write_summary
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.train import Metrics
 from swirl.train.loop import train as train_on_states
@@ -611,3 +613,40 @@ def test_verdicts_of_an_older_prompt_are_not_measured_as_those_of_the_judge_of_n
     run.verdicts("model").write_bytes(run.verdicts("model").read_bytes().replace(b"model/2/", b"model/1/"))
     with pytest.raises(RunFolderError, match=r"holds verdicts of model/1/qwen, and the judge now is model/2/qwen"):
         calibrate_judge(run, "solver")
+
+
+def test_what_a_calibration_costs_stands_in_the_summary_at_once(
+    run: Run, serve: Callable[..., Answering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledgers = [run.ledger("judge")]
+
+    def noted(text: str, seed: int) -> str:
+        usage = Usage(tokens_in=100, tokens_out=10)
+        ledgers[-1].note(Request(stage="judge", service="judge", model="qwen", seconds=1.0, usage=usage, usd=0.5))
+        return by_hash(text, seed)
+
+    serve(noted)
+    judge(run)
+    before = len(list(run.requests()))
+    write_summary(run, [], None, None, {})
+    told = json.loads(run.summary.read_text())
+    assert [one["requests"] for one in told["services"]] == [before]
+    write_json(run.summary, {**told, "of another version": 1})
+    run_stage("judge", run.path, run.config, calibrate="solver")
+    asked = len(list(run.requests()))
+    assert asked > before
+    [found] = json.loads(run.summary.read_text())["services"]
+    assert (found["requests"], found["usd"]) == (asked, 0.5 * asked)
+    after = json.loads(run.summary.read_text())
+    spending = ("services", "seconds", "peak_memory_mb")
+    assert {name: value for name, value in after.items() if name not in spending} == {
+        name: value for name, value in {**told, "of another version": 1}.items() if name not in spending
+    }
+
+
+@pytest.mark.parametrize("written", [None, "{", "[]"])
+def test_a_summary_that_is_not_there_or_broken_stays_so(run: Run, written: str | None) -> None:
+    if written is not None:
+        run.summary.write_text(written)
+    update_spending(run)
+    assert (run.summary.read_text() if run.summary.exists() else None) == written

@@ -23,6 +23,7 @@ from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
 from swirl.stages.judge import judge, print_agreement
+from swirl.stages.summing_up import update_spending
 from swirl.stages.train import train
 from swirl.stages.warm_start import warm_start
 from swirl.terminal import say
@@ -86,7 +87,7 @@ def run_stage(
 
 @contextmanager
 def _accounted(run: Run, stage: str) -> Iterator[None]:
-    """Say what was asked of services meanwhile, also where it came to nothing."""
+    """Say what was asked of services meanwhile, and have a summary that is there already count it, also where it came to nothing."""
     before, stored = sum(1 for _ in run.requests()), sum(ledger.num_stored for ledger in run.ledgers)
     try:
         yield
@@ -94,6 +95,8 @@ def _accounted(run: Run, stage: str) -> Iterator[None]:
         asked = spent(islice(run.requests(), before, None))
         if said := line(asked, sum(ledger.num_stored for ledger in run.ledgers) - stored):
             say(f"{stage.replace('_', ' ')}: {said}")
+        if asked:
+            update_spending(run)
 
 
 def _prepare(name: str, path: Path, config: RunConfig, redo: bool) -> Run:

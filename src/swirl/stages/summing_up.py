@@ -1,4 +1,5 @@
-"""The last of an evaluation: every headline number with n, interval and seed, and all figures, in `summary.json`."""
+"""The last of an evaluation: every headline number with n, interval and seed, and all figures, in `summary.json`; and what came to be spent
+after it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,10 +25,6 @@ def write_summary(
     trained on, by task."""
     config = run.config
     records = [record for file in files if file.exists() for record in read(file, EvaluatedTrajectory)]
-    calls = list(run.laps())
-    stages: dict[str, float] = {}
-    for call in calls:
-        stages[call.stage] = round(stages.get(call.stage, 0.0) + call.seconds, 3)
     head = {
         "schema": SCHEMA,
         "seed": config.seed,
@@ -46,10 +43,30 @@ def write_summary(
         "policies": {"before": config.policy.model, "against": config.evaluate.against},
         "grader": config.evaluate.grader,
     }
-    seconds = {"total": round(run.seconds(), 1), "by_stage": stages}
-    peak = max([call.peak_memory_mb for call in calls] + [peak_memory_mb()])
-    found = ({"agreement": agreement} if agreement else {}) | {"services": msgspec.to_builtins(spent(run.requests()))}
-    write_json(run.summary, {**head, **summarise(records), **found, "seconds": seconds, "peak_memory_mb": peak})
+    found = {"agreement": agreement} if agreement else {}
+    write_json(run.summary, {**head, **summarise(records), **found, **_spending(run)})
+
+
+def update_spending(run: Run) -> None:
+    """Bring what `summary.json` says of services, times and memory up to date, where there is one: what was asked after an evaluation, for
+    a calibration, was spent on the run too. One that cannot be read stays as it is; whoever needs it says so."""
+    try:
+        old = msgspec.json.decode(run.summary.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    write_json(run.summary, {**old, **_spending(run)})
+
+
+def _spending(run: Run) -> dict[str, Any]:
+    calls = list(run.laps())
+    stages: dict[str, float] = {}
+    for call in calls:
+        stages[call.stage] = round(stages.get(call.stage, 0.0) + call.seconds, 3)
+    return {
+        "services": msgspec.to_builtins(spent(run.requests())),
+        "seconds": {"total": round(run.seconds(), 1), "by_stage": stages},
+        "peak_memory_mb": max([call.peak_memory_mb for call in calls] + [peak_memory_mb()]),
+    }
 
 
 def _reward(run: Run) -> str | None:
