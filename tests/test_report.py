@@ -380,3 +380,20 @@ def test_what_services_were_asked_is_a_table_in_which_unknown_is_not_nothing(run
     for told in ("1,234", "unknown", "1 timed_out", "1.25", ">6<"):
         assert told in table
     assert "$" not in table
+
+
+def test_a_total_stands_under_the_services_where_there_are_several(run: Run) -> None:
+    asked = [
+        Request(stage="judge", service="judge", model="m", seconds=1.0, usd=0.25, usage=Usage(tokens_in=1000)),
+        Request(stage="evaluate", service="grader", model="m", seconds=1.0, usd=0.5, usage=Usage(tokens_in=234)),
+    ]
+    summary = json.loads(run.summary.read_text())
+    pages = []
+    for requests in (asked, asked[:1]):
+        write_json(run.summary, {**summary, "services": msgspec.to_builtins(spent(requests))})
+        write_report(run.path)
+        page = (run.path / "report.html").read_text("utf-8")
+        pages.append(page.partition("What services were asked")[2].partition("</table>")[0])
+    [_, total] = pages[0].split("<td>all</td>")
+    assert [told in total for told in (">2<", ">1,234<", ">$0.7500<")] == [True] * 3
+    assert ">all<" not in pages[1], "it would say the same again"

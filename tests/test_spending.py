@@ -100,3 +100,35 @@ def test_a_stage_that_asked_services_says_what_it_came_to_also_where_it_failed(
         ), "of this time alone"
     stages.run_stage("report", tmp_path / "run", config)
     assert capsys.readouterr().err == "", "nothing was asked"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_whole_run_says_what_it_asked_of_services_in_all_also_in_earlier_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fails: bool
+) -> None:
+    def asking(run: Run) -> None:
+        run.ledger("filter").note(request(stage="filter", usd=0.25, usage=Usage(tokens_in=1000)))
+
+    def failing(run: Run) -> None:
+        if fails:
+            raise ConfigError("no more")
+
+    monkeypatch.setattr(stages, "STAGES", {"judge": asking, "filter": asking, "train": failing})
+    monkeypatch.setattr(stages, "check", lambda config, stages: None)
+    for total in ("2 requests to services; 2,000 tokens in, 0 out; $0.5000", "4 requests to services; 4,000 tokens"):
+        try:
+            stages.run_all(tmp_path / "run", RunConfig())
+        except ConfigError:
+            assert fails
+        said = capsys.readouterr().err.splitlines()
+        assert [line.partition(":")[0] for line in said] == ["judge", "filter", "all stages so far"]
+        assert said[-1].startswith(f"all stages so far: {total}")
+
+
+def test_a_run_that_asked_nothing_says_nothing_of_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stages, "STAGES", {"filter": lambda run: None})
+    monkeypatch.setattr(stages, "check", lambda config, stages: None)
+    stages.run_all(tmp_path / "run", RunConfig())
+    assert capsys.readouterr().err == ""

@@ -7,11 +7,13 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
+from swirl import stages
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory, ToolUse
 from swirl.recipe import Arm, Recipe, load_recipe
 from swirl.records import Appender
 from swirl.run import Run
+from swirl.services.ledger import Request, Usage
 from swirl.settings import RunConfig, configure
 from swirl.study import Outcome, _borrow, read_outcome, run_study, table_rows, terminal_table
 from swirl.tasks import Grade
@@ -169,3 +171,22 @@ def test_an_arm_that_cannot_work_is_found_before_the_first_runs(
 def test_a_recipe_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"recipe 'demo' has no \[study\]"):
         run_study(Recipe(name="demo", table={}), RunConfig(), tmp_path)
+
+
+def test_a_study_says_what_all_its_runs_asked_of_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asking(path: Path, config: RunConfig) -> Run:
+        run = Run.create(path, config)
+        request = Request(stage="judge", service="judge", model="m", seconds=1.0, usd=0.25, usage=Usage(tokens_in=10))
+        run.ledger("judge").note(request)
+        return run
+
+    monkeypatch.setattr(stages, "run_all", asking)
+    recipe = load_recipe("filters")
+    assert recipe.study is not None
+    few = replace(recipe, study=replace(recipe.study, seeds=(1, 2), arms=recipe.study.arms[:2]))
+    run_study(few, recipe.config, tmp_path / "out")
+    assert "all runs so far: 4 requests to services; 40 tokens in, 0 out; $1.0000" in " ".join(
+        capsys.readouterr().err.split()
+    )

@@ -83,6 +83,7 @@ def _evaluation(path: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
         "gold_plot": _growth(summary, "gold_recall", "after step"),
         "pass_plot": _growth(summary, "pass", "k"),
         "services": spending.rows(summary.get("services", ())),
+        "services_total": spending.total_row(summary.get("services", ())),
         "changed": changed_questions(path / "evaluation"),
     }
 

@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from swirl.services.ledger import Request
+
+_UNKNOWN = "unknown"
 
 
 class Spent(Struct, frozen=True, kw_only=True):
@@ -103,17 +105,16 @@ def line(found: Sequence[Spent], stored: int = 0) -> str:
     '1 request to services (6 attempts), failed: 1 down; 0 tokens in, 0 out; cost unknown; 2 replies were stored already'
     """
     requests, attempts = sum(one.requests for one in found), sum(one.attempts for one in found)
+    failed = _failures(found)
     already = f"{_count(stored, 'reply was', 'replies were')} stored already" if stored else ""
     if not requests:
         return already
-    failed: Counter[str] = sum((Counter(one.failed) for one in found), Counter())
     said = _count(requests, "request", "requests") + " to services"
     said += f" ({attempts:,} attempts)" if attempts != requests else ""
-    said += f", failed: {', '.join(f'{count:,} {status}' for status, count in failed.items())}" if failed else ""
+    said += f", failed: {_counted(failed)}" if failed else ""
     tokens = f"{sum(one.tokens_in for one in found):,} tokens in, {sum(one.tokens_out for one in found):,} out"
-    usd = [one.usd for one in found if one.usd is not None]
-    cost = dollars(sum(usd) if usd else None, sum(one.usd_known for one in found), requests - failed.total())
-    return "; ".join(part for part in (said, tokens, cost if usd else f"cost {cost}", already) if part)
+    cost = _cost(found)
+    return "; ".join(part for part in (said, tokens, cost if cost != _UNKNOWN else f"cost {cost}", already) if part)
 
 
 def dollars(usd: float | None, known: int, answered: int) -> str:
@@ -123,7 +124,7 @@ def dollars(usd: float | None, known: int, answered: int) -> str:
     ('$1.5000', '$1.5000 for 3 of 4, the rest unknown', 'unknown')
     """
     if usd is None:
-        return "unknown"
+        return _UNKNOWN
     return f"${usd:.4f}" if known >= answered else f"${usd:.4f} for {known:,} of {answered:,}, the rest unknown"
 
 
@@ -131,16 +132,41 @@ def rows(services: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """`services` of a summary as rows of text: stage, service, model, requests, attempts, failed, tokens in, of these cached, tokens out,
     cost, median and 95th percentile of seconds."""
     return [
-        (
-            *(str(one[name]) for name in ("stage", "service", "model")),
-            *(f"{one[name]:,}" for name in ("requests", "attempts")),
-            ", ".join(f"{count:,} {status}" for status, count in one["failed"].items()) or "0",
-            *(f"{one[name]:,}" for name in ("tokens_in", "tokens_cached", "tokens_out")),
-            dollars(one["usd"], one["usd_known"], one["requests"] - sum(one["failed"].values())),
-            *(f"{one[name]:.2f}" for name in ("seconds_p50", "seconds_p95")),
-        )
-        for one in services
+        (one.stage, one.service, one.model, *_sums([one]), f"{one.seconds_p50:.2f}", f"{one.seconds_p95:.2f}")
+        for one in convert(list(services), list[Spent])
     ]
+
+
+def total_row(services: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """All of them together as one more such row, without the times, which are of single requests.
+
+    >>> from msgspec import to_builtins
+    >>> one = to_builtins(spent([Request(stage="judge", service="judge", model="m", seconds=1.0, usd=0.5)])[0])
+    >>> total_row([one, one])
+    ('all', '', '', '2', '2', '0', '0', '0', '0', '$1.0000', '', '')
+    """
+    return ("all", "", "", *_sums(convert(list(services), list[Spent])), "", "")
+
+
+def _sums(found: Sequence[Spent]) -> list[str]:
+    """From requests to cost."""
+    counts = ("requests", "attempts", "tokens_in", "tokens_cached", "tokens_out")
+    requests, attempts, *tokens = (f"{sum(getattr(one, name) for one in found):,}" for name in counts)
+    return [requests, attempts, _counted(_failures(found)) or "0", *tokens, _cost(found)]
+
+
+def _failures(found: Sequence[Spent]) -> Counter[str]:
+    return sum((Counter(one.failed) for one in found), Counter())
+
+
+def _counted(failed: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {status}" for status, count in failed.items())
+
+
+def _cost(found: Sequence[Spent]) -> str:
+    usd = [one.usd for one in found if one.usd is not None]
+    answered = sum(one.requests for one in found) - _failures(found).total()
+    return dollars(math.fsum(usd) if usd else None, sum(one.usd_known for one in found), answered)
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -23,6 +23,7 @@ from swirl.recipe import Arm, Recipe
 from swirl.records import read, read_document, write_json
 from swirl.run import RULES, Run
 from swirl.settings import RunConfig, configure, differences, flat, merge, to_table
+from swirl.spending import line, spent
 from swirl.stages.check import check
 from swirl.statistics import Interval, crossed_bootstrap
 from swirl.study_report import by_seed, write_study_report
@@ -109,6 +110,9 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
     write_json(out / "study.json", found)
     write_study_report(out, found)
     Console(highlight=False).print(terminal_table(rows))
+    asked = spent(request for own in runs for request in Run(own.path, own.config).requests())
+    if said := line(asked):
+        say(f"study {recipe.name}, all runs so far: {said}")
     say(f"report: {out / 'report.html'}")
     return out / "study.json"
 

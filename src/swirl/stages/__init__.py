@@ -51,9 +51,10 @@ def run_all(path: Path, config: RunConfig) -> Run:
     check(config, STAGES)
     with locked(path):
         run = Run.create(path, config)
-        for name, stage in STAGES.items():
-            with _accounted(run, name):
-                stage(run)
+        with _totalled(run):
+            for name, stage in STAGES.items():
+                with _accounted(run, name):
+                    stage(run)
     return run
 
 
@@ -97,6 +98,16 @@ def _accounted(run: Run, stage: str) -> Iterator[None]:
             say(f"{stage.replace('_', ' ')}: {said}")
         if asked:
             update_spending(run)
+
+
+@contextmanager
+def _totalled(run: Run) -> Iterator[None]:
+    """Say in the end what the run has asked of services in all, also in earlier calls and where it came to nothing."""
+    try:
+        yield
+    finally:
+        if said := line(spent(run.requests())):
+            say(f"all stages so far: {said}")
 
 
 def _prepare(name: str, path: Path, config: RunConfig, redo: bool) -> Run:
