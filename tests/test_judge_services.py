@@ -492,6 +492,17 @@ def test_graded_scores_of_a_model_on_this_machine_are_refused_before_anything_is
         check(replace(graded, judge_server=JudgeServerConfig()), ["judge"])
 
 
+def test_what_timed_out_before_counts_in_the_budget_of_a_restarted_run(run: Run) -> None:
+    """A line of an earlier version says nothing of it."""
+    old = b'{"schema":"swirl.request/1","stage":"judge","service":"judge","model":"m","seconds":1.0,"usd":0.25}\n'
+    run.calls.write_bytes(run.calls.read_bytes() + old if run.calls.exists() else old)
+    timed_out = {"seconds": 600.0, "status": "timed_out", "attempts": 6, "usd_in_doubt": 0.5}
+    log(run.calls, [Request(stage="judge", service="judge", model="m", **timed_out)])  # type: ignore[arg-type]
+    server = judge_server(run, "judge")
+    assert server is not None
+    assert server.spent == 0.75
+
+
 def test_judge_and_grader_are_told_what_was_spent_on_their_server_before(run: Run) -> None:
     asked = [
         Request(stage="judge", service=service, model="qwen", seconds=1.0, usd=usd)

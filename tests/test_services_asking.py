@@ -62,7 +62,7 @@ class Asked:
 
     @property
     def noted(self) -> list[Request]:
-        return list(read(self.path, Request))
+        return list(read(self.path, Request)) if self.path.exists() else []
 
 
 def test_a_request_is_on_record_with_its_attempts_tokens_and_cost(tmp_path: Path) -> None:
@@ -117,6 +117,26 @@ def test_the_total_time_out_ends_a_reply_that_drips_in_and_what_it_may_have_cost
     assert failure.value.fault == "timed_out"
     assert ended == ["closed"] * 2
     assert asked.budget.spent == 12.0
+    [noted] = asked.noted
+    assert (noted.usd, noted.usd_in_doubt) == (None, 12.0), "also for who goes on with the budget"
+
+
+@pytest.mark.parametrize(
+    ("limit", "prices", "in_doubt"), [(100.0, PRICES, 6.0), (0.0, PRICES, 6.0), (0.0, Prices(), None)]
+)
+def test_what_nobody_counted_is_on_record_beside_what_is_known(
+    tmp_path: Path, limit: float, prices: Prices, in_doubt: float | None
+) -> None:
+    """Whether there is a limit now or not: there may be one later."""
+    asked = Asked(tmp_path, limit=limit, prices=prices)
+    asked.ask(Trouble(Fault.TIMED_OUT, "late", again=True), BUSY, Usage(tokens_in=3))
+    asked.ask(Usage())
+    asked.ask(BUSY, Usage(tokens_in=1))
+    assert [noted.usd_in_doubt for noted in asked.noted] == [in_doubt, in_doubt, None]
+    assert [noted.usd is None for noted in asked.noted] == [prices != PRICES, True, prices != PRICES]
+    if limit:
+        assert asked.budget.spent == sum((noted.usd or 0.0) + (noted.usd_in_doubt or 0.0) for noted in asked.noted)
+    assert (b"usd_in_doubt" in asked.path.read_bytes()) == bool(in_doubt)
 
 
 def test_a_time_out_of_its_own_is_told_as_one(tmp_path: Path) -> None:
@@ -178,8 +198,11 @@ def test_who_is_cancelled_gives_back_place_and_money_unless_it_was_sent(
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
         assert asked.budget.spent == spent
+        assert [noted.status for noted in asked.noted] == ([] if waiting else ["stopped"])
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
+        [noted] = asked.noted
+        assert (noted.status, noted.attempts, noted.usd_in_doubt) == ("stopped", 1, 6.0)
 
     asyncio.run(cancelled())
     assert asked.ask(Usage(tokens_in=6)) == "reply"

@@ -72,6 +72,13 @@ def test_the_line_says_what_is_known_and_what_is_not() -> None:
         "1 reply was stored already"
     )
     assert line(spent(asked[:1])) == "1 request to services; 1,000 tokens in, 10 out; $0.2500"
+    in_doubt = [
+        *asked[:1],
+        request(status="timed_out", usd_in_doubt=0.125),
+        request(status="stopped", usd_in_doubt=0.125),
+    ]
+    assert line(spent(in_doubt)).endswith("; $0.2500, and at most $0.2500 of what nobody counted")
+    assert line(spent(in_doubt[1:])).endswith("; cost unknown, and at most $0.2500 of what nobody counted")
     assert line([], stored=2) == "2 replies were stored already"
     assert line([]) == ""
 

@@ -19,9 +19,7 @@ meet here and nowhere else: each can be rerun, inspected, or replaced by another
 
 import fcntl
 import os
-import resource
 import shutil
-import sys
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -29,13 +27,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
-from msgspec import Struct
-
-from swirl import settings
+from swirl import calls, settings
+from swirl.calls import Call, peak_memory_mb
 from swirl.errors import RunFolderError
 from swirl.processes import leads
 from swirl.provenance import provenance
-from swirl.records import log, read, write_atomically
+from swirl.records import log, write_atomically
 from swirl.services.ledger import Ledger, Request
 from swirl.settings import RunConfig
 from swirl.types import JudgedStep, Trajectory
@@ -76,22 +73,6 @@ _DECIDED_BY = {
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
 _CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.parallel", "policy.recompute", "train.tracker", *_ASKING)
 """Settings that decide rounding at most, or how often a service is asked, and may change in a run."""
-
-
-class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.call/1", tag_field="schema"):
-    """The circumstances of a piece of work: what may differ between two equal runs."""
-
-    stage: str
-    item: str
-    seconds: float
-    count: int = 0
-    """Things done: trajectories, verdicts, updates."""
-    tokens: int = 0
-    """Tokens sampled."""
-    parts: dict[str, float] = {}
-    """Seconds of its parts, where it has some."""
-    peak_memory_mb: float = 0.0
-    """Highest resident memory of the process so far, in MiB."""
 
 
 class Run:
@@ -242,15 +223,17 @@ class Run:
 
     def laps(self) -> Iterator[Call]:
         """What was noted so far in `calls.jsonl`, without the requests to services that stand there too."""
-        return read(self.calls, Call, beside=(Request,)) if self.calls.exists() else iter(())
+        return calls.laps(self.calls)
 
     def requests(self) -> Iterator[Request]:
         """The requests to services so far."""
-        return read(self.calls, Request, beside=(Call,)) if self.calls.exists() else iter(())
+        return calls.requests(self.calls)
 
     def spent(self, *roles: str) -> float:
-        """US dollars that its requests in some roles (policy, judge, grader, search) have cost so far, as far as that is known."""
-        return sum((request.usd or 0.0 for request in self.requests() if request.service in roles), start=0.0)
+        """US dollars that its requests in some roles (policy, judge, grader, search) have cost so far, as far as that is known; of attempts
+        that may have been billed, the most that they can have cost."""
+        asked = (request for request in self.requests() if request.service in roles)
+        return sum(((request.usd or 0.0) + (request.usd_in_doubt or 0.0) for request in asked), start=0.0)
 
 
 def _decides(change: str) -> bool:
@@ -292,9 +275,3 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
-
-
-def peak_memory_mb() -> float:
-    """Highest resident memory of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 if sys.platform != "darwin" else 1024 * 1024), 1)

@@ -34,6 +34,8 @@ class Spent(Struct, frozen=True, kw_only=True):
     """Of the requests whose price is known; None where none's is."""
     usd_known: int
     """How many these are."""
+    usd_in_doubt: float = 0.0
+    """The most that attempts of which nobody said what they took can have cost beyond that."""
     seconds_p50: float
     """From a request's first attempt to its last one's end, waits between them included: half took no longer."""
     seconds_p95: float
@@ -57,6 +59,7 @@ class _Sum:
         self.attempts = self.tokens_in = self.tokens_cached = self.tokens_out = 0
         self.seconds: list[float] = []
         self.usd: list[float] = []
+        self.usd_in_doubt: list[float] = []
         self.failed: Counter[str] = Counter()
 
     def add(self, request: Request) -> None:
@@ -67,6 +70,7 @@ class _Sum:
         self.seconds.append(request.seconds)
         if request.usd is not None:
             self.usd.append(request.usd)
+        self.usd_in_doubt.append(request.usd_in_doubt or 0.0)
         if request.status != "ok":
             self.failed[request.status] += 1
 
@@ -84,6 +88,7 @@ class _Sum:
             tokens_out=self.tokens_out,
             usd=round(math.fsum(self.usd), 8) if self.usd else None,
             usd_known=len(self.usd),
+            usd_in_doubt=round(math.fsum(self.usd_in_doubt), 8),
             seconds_p50=quantile(in_order, 0.5),
             seconds_p95=quantile(in_order, 0.95),
         )
@@ -114,7 +119,9 @@ def line(found: Sequence[Spent], stored: int = 0) -> str:
     said += f", failed: {_counted(failed)}" if failed else ""
     tokens = f"{sum(one.tokens_in for one in found):,} tokens in, {sum(one.tokens_out for one in found):,} out"
     cost = _cost(found)
-    return "; ".join(part for part in (said, tokens, cost if cost != _UNKNOWN else f"cost {cost}", already) if part)
+    return "; ".join(
+        part for part in (said, tokens, f"cost {cost}" if cost.startswith(_UNKNOWN) else cost, already) if part
+    )
 
 
 def dollars(usd: float | None, known: int, answered: int) -> str:
@@ -166,7 +173,9 @@ def _counted(failed: Mapping[str, int]) -> str:
 def _cost(found: Sequence[Spent]) -> str:
     usd = [one.usd for one in found if one.usd is not None]
     answered = sum(one.requests for one in found) - _failures(found).total()
-    return dollars(math.fsum(usd) if usd else None, sum(one.usd_known for one in found), answered)
+    cost = dollars(math.fsum(usd) if usd else None, sum(one.usd_known for one in found), answered)
+    in_doubt = math.fsum(one.usd_in_doubt for one in found)
+    return f"{cost}, and at most ${in_doubt:.4f} of what nobody counted" if in_doubt else cost
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -6,6 +6,7 @@ The SDKs' own retries are switched off: retries of retries hang for minutes.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TypeVar
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 LONGEST_WAIT = 60.0
 """Seconds between two attempts at most, whatever the service asks for."""
+STOPPED = "stopped"
+"""Status on record of a request that was under way when the work was stopped, by Ctrl-C or by an error elsewhere."""
 
 
 class Service:
@@ -57,36 +60,41 @@ class Service:
         An attempt that timed out or was cancelled once it was sent may have been billed, so the budget takes it as spent; one that failed
         otherwise cost what the service says it took (`Trouble.usage`), else nothing. Raises `ServiceFailure` where it fails for good.
         """
-        begin, attempt, used = monotonic(), 0, Usage()
-        while True:
-            try:
-                value, usage = await self._attempt(send, most or Usage())
-            except Trouble as trouble:
-                used += trouble.usage
-                if trouble.fault is not Fault.OVER_BUDGET:
-                    attempt += 1
-                if not trouble.again or attempt > self.limits.retries:
-                    raise self._failed(trouble, attempt, monotonic() - begin, used) from None
-                await self._sleep(pause(attempt - 1, trouble.wait))
-            else:
-                self._note(monotonic() - begin, attempts=attempt + 1, usage=used + usage)
-                return value
+        tally = _Tally()
+        try:
+            while True:
+                try:
+                    value = await self._attempt(send, most or Usage(), tally)
+                except Trouble as trouble:
+                    if not trouble.again or tally.attempts > self.limits.retries:
+                        raise self._failed(trouble, tally) from None
+                    await self._sleep(pause(tally.attempts - 1, trouble.wait))
+                else:
+                    self._note(tally)
+                    return value
+        except asyncio.CancelledError:
+            if tally.attempts:
+                self._note(tally, STOPPED)
+            raise
 
-    async def _attempt(self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage) -> tuple[T, Usage]:
+    async def _attempt(self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage, tally: "_Tally") -> T:
         about = most.tokens_in + most.tokens_out
         number = await self.budget.set_aside(most)
         usage: Usage | None = None
         try:
             async with self._pace.turn(about) as share:
                 usage = Usage()
+                tally.attempts += 1
                 value, usage = await self._in_time(send)
                 self._pace.correct(share, usage.tokens_in + usage.tokens_out or about)
         except Trouble as trouble:
             usage = trouble.usage if trouble.fault is Fault.TIMED_OUT or trouble.usage != Usage() else None
             raise
         finally:
-            self.budget.settle(number, usage)
-        return value, usage
+            tally.used += usage or Usage()
+            if self.budget.settle(number, usage) is None and usage is not None:
+                tally.usd_in_doubt += self.budget.prices.cost(most) or 0.0
+        return value
 
     async def _in_time(self, send: Callable[[], Awaitable[tuple[T, Usage]]]) -> tuple[T, Usage]:
         try:
@@ -97,10 +105,10 @@ class Service:
             problem = late if limit.expired() else "it did not answer in time"
             raise Trouble(Fault.TIMED_OUT, problem, again=True) from None
 
-    def _failed(self, trouble: Trouble, attempts: int, seconds: float, used: Usage) -> ServiceFailure:
+    def _failed(self, trouble: Trouble, tally: "_Tally") -> ServiceFailure:
         problem = redacted(trouble.problem)
-        self._note(seconds, attempts=attempts, usage=used, status=trouble.fault.value, problem=problem)
-        times = f", {attempts} times" if attempts > 1 else ""
+        self._note(tally, trouble.fault.value, problem)
+        times = f", {tally.attempts} times" if tally.attempts > 1 else ""
         advice = f"; {self.advice}" if self.advice else ""
         if trouble.fault is Fault.OVER_BUDGET:
             return ServiceFailure(
@@ -110,28 +118,32 @@ class Service:
             return ServiceFailure(f"{self.name} refused a request: {problem}", trouble.fault.value)
         return ServiceFailure(f"{self.name} cannot be used: {problem}{times}{advice}", trouble.fault.value)
 
-    def _note(
-        self,
-        seconds: float,
-        *,
-        attempts: int,
-        usage: Usage,
-        status: str = "ok",
-        problem: str = "",
-    ) -> None:
+    def _note(self, tally: "_Tally", status: str = "ok", problem: str = "") -> None:
         self.ledger.note(
             Request(
                 stage=self.ledger.stage,
                 service=self.role,
                 model=self.model,
-                seconds=round(seconds, 4),
+                seconds=round(monotonic() - tally.begin, 4),
                 status=status,
-                attempts=attempts,
+                attempts=tally.attempts,
                 problem=problem,
-                usage=usage,
-                usd=self.budget.prices.cost(usage),
+                usage=tally.used,
+                usd=self.budget.prices.cost(tally.used),
+                usd_in_doubt=tally.usd_in_doubt or None,
             )
         )
+
+
+@dataclass
+class _Tally:
+    """What a request has come to so far."""
+
+    begin: float = field(default_factory=monotonic)
+    attempts: int = 0
+    """Times it was sent."""
+    used: Usage = field(default_factory=Usage)
+    usd_in_doubt: float = 0.0
 
 
 def pause(attempt: int, asked_for: float | None = None) -> float:

@@ -48,6 +48,9 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="swirl.
     """Of all attempts, as far as the service tells."""
     usd: float | None = None
     """US dollars; None where the price or the number of tokens is unknown. Never 0 for that reason."""
+    usd_in_doubt: float | None = None
+    """US dollars that its attempts may have cost beyond `usd`: the most that each can have cost that was sent and of which nobody said what
+    it took (it timed out, was broken off, or its reply counts no tokens). None where there are none, or prices are unknown."""
 
 
 class Ledger:

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
+from swirl.calls import peak_memory_mb
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.records import read, write_json
-from swirl.run import Run, peak_memory_mb
+from swirl.run import Run
 from swirl.spending import spent
 from swirl.summary import SCHEMA, summarise
 
