@@ -29,13 +29,14 @@ from swirl.services.ledger import Request, Usage
 from swirl.stages import run_stage, stream
 from swirl.stages.calibrate import calibrate_judge
 from swirl.stages.check import check
+from swirl.stages.compare import compare
 from swirl.stages.filter import select
-from swirl.stages.judge import compare, judge, verdicts_of
+from swirl.stages.judge import judge, verdicts_of
 from swirl.stages.start import judge_server, training_questions
 from swirl.stages.stream import sample_of
 from swirl.stages.summing_up import update_spending, write_summary
 from swirl.tasks.arithmetic import Arithmetic
-from swirl.train import Metrics
+from swirl.train import Metrics, TrainConfig
 from swirl.train.loop import train as train_on_states
 from swirl.types import (
     Answer,
@@ -562,6 +563,34 @@ def test_the_judges_server_grades_only_where_there_is_one() -> None:
     check(config, ["evaluate"])
     with pytest.raises(ConfigError, match=r"needs judge_server\.url"):
         check(replace(config, judge_server=JudgeServerConfig()), ["evaluate"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"judge": JudgeConfig(name="rule")}, True),
+        ({"judge": JudgeConfig(name="rule", reward="model"), "train": TrainConfig(objective="sft")}, True),
+        ({"judge": JudgeConfig(name="rule", reward="model")}, False),
+        ({"judge": JudgeConfig(name="rule"), "evaluate": EvaluateConfig(grader="judge_server")}, False),
+        ({"judge": JudgeConfig(name="rule"), "judge_server": JudgeServerConfig()}, False),
+    ],
+)
+def test_a_server_that_nobody_asks_is_told_once(
+    run: Run, changes: dict[str, Any], told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.config = replace(SERVED, **changes)
+    for _ in range(2):
+        judge(run)
+        assert capsys.readouterr().err.count("nobody in this run asks that server (the judge is `rule`)") == told
+
+
+def test_a_judge_that_is_named_beside_the_runs_own_asks_the_server(
+    run: Run, serve: Callable[..., Answering], capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve(by_hash)
+    run.config = replace(SERVED, judge=JudgeConfig(name="rule"))
+    judge(run, ["model"])
+    assert "nobody" not in capsys.readouterr().err
 
 
 # Training.

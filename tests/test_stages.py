@@ -26,10 +26,11 @@ from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.stages import STAGES, run_stage
 from swirl.stages.check import check
+from swirl.stages.compare import compare, print_agreement
 from swirl.stages.evaluate import _parts, _trained_on
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
-from swirl.stages.judge import compare, judge, measured, print_agreement
+from swirl.stages.judge import judge, measured
 from swirl.stages.start import initial_policy, rules_of, training_questions
 from swirl.stages.train import require_known_tokens, train
 from swirl.stages.warm_start import demonstrate

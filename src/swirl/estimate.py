@@ -214,8 +214,7 @@ def _judged(config: RunConfig, texts: Sequence[float], part: float) -> Volume:
 def _rewarding(config: RunConfig, known: Known) -> list[Estimate]:
     """The fresh actions of training."""
     own = config.train
-    reward = config.judge.name if config.judge.reward == "same" else config.judge.reward
-    if reward != "model" or not config.judge_server.url or own.objective == "sft":
+    if config.judge.rewarding != "model" or not config.judge_server.url or own.objective == "sft":
         return []
     asked = [(rules, question, 1) for rules, questions in known.training for question in questions]
     going = plays(asked, own.sampling, known.trajectories, config.search.max_tokens)

@@ -57,6 +57,15 @@ class JudgeConfig:
                 f"found {self.max_tokens}"
             )
 
+    @property
+    def rewarding(self) -> JudgeName:
+        """The judge of the fresh actions in training.
+
+        >>> JudgeConfig(name="solver").rewarding, JudgeConfig(name="solver", reward="rule").rewarding
+        ('solver', 'rule')
+        """
+        return self.name if self.reward == "same" else self.reward
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeServerConfig(ServerConfig):

@@ -19,10 +19,11 @@ from swirl.settings import RunConfig
 from swirl.spending import line, spent
 from swirl.stages.calibrate import calibrate_judge, require_truth
 from swirl.stages.check import check
+from swirl.stages.compare import print_agreement
 from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
-from swirl.stages.judge import judge, print_agreement
+from swirl.stages.judge import judge
 from swirl.stages.summing_up import update_spending
 from swirl.stages.train import train
 from swirl.stages.warm_start import warm_start

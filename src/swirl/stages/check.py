@@ -63,7 +63,7 @@ def _check_training(asked: _Asked) -> None:
     config.policy.require_trainable()
     require(config.train.tracker)
     if config.train.objective != "sft":
-        reward = config.judge.name if config.judge.reward == "same" else config.judge.reward
+        reward = config.judge.rewarding
         if reward == "model" and config.judge.view == "hindsight":
             raise ConfigError(refusal())
         _require_judge(reward, asked)

@@ -28,6 +28,7 @@ from swirl.stages.start import (
     rules_of,
     tagged,
     tell_refused,
+    tell_unasked,
     toolbox_of,
 )
 from swirl.stages.summing_up import write_summary
@@ -62,6 +63,8 @@ def evaluate(run: Run) -> None:
     """Write `evaluation/*.jsonl` and `summary.json`: of the policy before training and the trained one, or the one it is compared with; of
     the first alone where there is no second."""
     config, agreement = run.config, measured(run)
+    if not run.has("judge"):
+        tell_unasked(config, "evaluate")
     second = config.evaluate.against or (str(run.model) if trained(run) else "")
     tasks = {spec: open_task(spec) for spec in config.evaluate.tasks}
     parts = [part for task in tasks.values() for part in _parts(run, task)]

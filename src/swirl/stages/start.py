@@ -1,6 +1,6 @@
 """What every stage starts from: the questions, the rules and the policy of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Literal
@@ -86,6 +86,17 @@ def judge_server(run: Run, stage: str, role: Literal["judge", "grader"] = "judge
     if not config.url:
         return None
     return JudgeServer(config, run.ledger(stage), role, run.spent("judge", "grader"))
+
+
+def tell_unasked(config: RunConfig, stage: str, names: Sequence[str] = ()) -> None:
+    """Say where the recipe names a server for the judge that nobody will ask: no judge of the run or of these names, and no grader."""
+    rewarding = config.judge.rewarding if config.train.objective != "sft" else ""
+    asked = "model" in (*names, config.judge.name, rewarding) or config.evaluate.grader == JUDGE_SERVER
+    if config.judge_server.url and not asked:
+        say(
+            f"{stage}: judge_server.url is set, but nobody in this run asks that server (the judge is `{config.judge.name}`); set "
+            'judge.name, judge.reward or both to "model", or evaluate.grader to "judge_server"'
+        )
 
 
 def training_questions(run: Run, task: Task, count: int) -> list[Question]:

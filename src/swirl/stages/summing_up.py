@@ -74,4 +74,4 @@ def _reward(run: Run) -> str | None:
     """The judge that rewards training; None where nothing is rewarded."""
     if run.config.train.objective == "sft":
         return None
-    return run.config.judge.name if run.config.judge.reward == "same" else run.config.judge.reward
+    return run.config.judge.rewarding

@@ -57,8 +57,7 @@ def train(run: Run) -> None:
         else:
             from swirl.train.loop import train as train_on_states
 
-            reward = judges.name if judges.reward == "same" else judges.reward
-            opened = open_judge(reward, judges, initial_policy(run), seed, judge_server(run, "train"))
+            opened = open_judge(judges.rewarding, judges, initial_policy(run), seed, judge_server(run, "train"))
             rewarding = Counting(opened)
             train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
             if rewarding.found.count:
