@@ -2,10 +2,10 @@
 
 import pytest
 
-from swirl.judges.grader import Grader, grading_prompt
+from swirl.judges.grader import Grader, Word, grading_prompt
 from swirl.policies import Completion, Finish
 from swirl.policies.scripted import ScriptedPolicy
-from swirl.types import Answer, Question, Rules, Step, StopReason, Trajectory
+from swirl.types import Answer, Question, Rules, Step, StopReason, Trajectory, VerdictStatus
 
 QUESTION = Question(
     id="q", task="t", text="Who wrote it?", answers=("Ada Quill", "A. Quill"), meta={"gold": ["secret"]}
@@ -33,7 +33,8 @@ def answered(text: str | None) -> Trajectory:
     ],
 )
 def test_only_a_plain_last_word_is_a_grade(said: str, right: bool | None) -> None:
-    assert Grader(ScriptedPolicy([said])).grade([answered("Ada")]) == [right]
+    status = VerdictStatus.UNREADABLE if right is None else VerdictStatus.OK
+    assert Grader(ScriptedPolicy([said])).grade([answered("Ada")]) == [Word(right, status)]
 
 
 def test_an_explanation_that_was_cut_off_is_no_grade() -> None:
@@ -41,7 +42,7 @@ def test_an_explanation_that_was_cut_off_is_no_grade() -> None:
         def complete(self, prompts, sampling, seeds):  # type: ignore[no-untyped-def]
             return [[Completion(text="CORRECT", finish=Finish.LENGTH)] for _ in prompts]
 
-    assert Grader(Cut(["-"])).grade([answered("Ada")]) == [None]
+    assert Grader(Cut(["-"])).grade([answered("Ada")]) == [Word(None, VerdictStatus.UNREADABLE)]
 
 
 def test_where_there_is_no_answer_nothing_is_asked_and_it_is_wrong() -> None:
@@ -52,9 +53,9 @@ def test_where_there_is_no_answer_nothing_is_asked_and_it_is_wrong() -> None:
         return "CORRECT"
 
     grader = Grader(ScriptedPolicy(script))
-    assert grader.grade([answered(None), answered("Bo"), answered(None)]) == [False, True, False]
+    assert grader.grade([answered(None), answered("Bo"), answered(None)]) == [Word(False), Word(True), Word(False)]
     assert len(asked) == 1
-    assert grader.grade([answered(None)]) == [False]
+    assert grader.grade([answered(None)]) == [Word(False)]
     assert len(asked) == 1
 
 

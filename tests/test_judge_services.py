@@ -552,10 +552,17 @@ def test_a_grader_behind_a_service_is_missing_where_a_request_failed_and_stops_w
 
     grader = Grader(Answering(say))
     answers = ["Ada", "down", "Bo", "refused", "timed_out"]
-    assert grader.grade([finished(text) for text in answers]) == [True, None, False, None, None]
-    for fault in ("over_budget", "unusable"):
-        with pytest.raises(ServiceFailure):
-            grader.grade([finished("Ada"), finished(fault)])
+    words = grader.grade([finished(text) for text in answers])
+    assert [word.right for word in words] == [True, None, False, None, None]
+    down, refused, timed_out = (words[place] for place in (1, 3, 4))
+    assert [word.status for word in (down, refused, timed_out)] == ["judge_down", "refused", "timed_out"]
+    assert "cannot be used: down" in down.reason
+    with pytest.raises(ServiceFailure):
+        grader.grade([finished("Ada"), finished("unusable")])
+    words = grader.grade([finished("Ada"), *[finished("over_budget")] * 50])
+    assert words[0].right
+    assert words[1].status is VerdictStatus.OVER_BUDGET
+    assert {word.status for word in words[1:]} <= {VerdictStatus.OVER_BUDGET, None}, "or not asked for any more"
 
 
 def test_the_judges_server_grades_only_where_there_is_one() -> None:

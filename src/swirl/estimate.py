@@ -252,6 +252,7 @@ def _evaluating(config: RunConfig, known: Known) -> list[Estimate]:
         playing += _playing(config, "evaluate", going, served=when == "before")
     found = total([playing])
     if own.grader == GRADING_SERVER and config.judge_server.url:
+        graded += sum(one.to_grade for one in known.evaluated)
         text = _INSTRUCTIONS + PART * own.max_tokens, _INSTRUCTIONS + 2 * own.max_tokens
         about, most = (
             Volume(1.0, read, part * MOST_OF_GRADER).times(graded) for read, part in zip(text, (PART, 1.0), strict=True)

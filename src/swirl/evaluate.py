@@ -13,12 +13,13 @@ from msgspec import Struct, structs
 
 from swirl.errors import ConfigError
 from swirl.generation import ONE_A_NAME, require_distinct, task_names
+from swirl.judges.missing import PASSING
 from swirl.policies import Policy, Sampling
 from swirl.rollout import begin, rollout
 from swirl.seeds import derive
 from swirl.tasks import Grade, Task
 from swirl.tools import Toolbox
-from swirl.types import PromptStyle, Question, Rules, Trajectory, Verdict
+from swirl.types import PromptStyle, Question, Rules, Trajectory, Verdict, VerdictStatus
 
 Mode = Literal["sampled", "greedy"]
 When = Literal["before", "after"]
@@ -113,9 +114,17 @@ class EvaluatedTrajectory(
     """Its `sample` says which of the question's answers this is."""
     grade: Grade
     judged: bool | None = None
-    """Whether a model finds the answer right; None where none was asked, or what it said cannot be read."""
+    """Whether a model finds the answer right; None where none was asked, or its word is missing."""
+    grading: VerdictStatus | None = None
+    """Why that word is missing; None where it is there, or was not asked for."""
     verdicts: tuple[Verdict, ...] = ()
     """The training judge's, one a step; empty where it did not judge."""
+
+    @property
+    def to_grade(self) -> bool:
+        """Whether a grader, where there is one, is to be asked about it: it never was, or failed in passing."""
+        lacking = self.judged is None and (self.grading is None or self.grading in PASSING)
+        return lacking and self.trajectory.answer is not None
 
     @property
     def correct(self) -> bool:

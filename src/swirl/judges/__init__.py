@@ -39,7 +39,7 @@ class JudgeConfig:
     view: Literal["step", "hindsight"] = "step"
     """step (a call a step, blind to what came after, as in the paper) or hindsight (a call a trajectory: cheaper, for filtering only)."""
     max_missing: float = 0.5
-    """Largest share of verdicts that may be missing before the judge stage stops."""
+    """Largest share of verdicts that may be missing before the judge stage stops; of a grader's words, before the evaluation does."""
 
     def __post_init__(self) -> None:
         if self.votes < 1:

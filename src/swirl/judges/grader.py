@@ -6,17 +6,19 @@ comparison is missing, never wrong. Question and answers are fenced off, their f
 itself nor pass for an accepted one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from threading import Event
+from typing import NamedTuple
 
 from swirl.errors import ServiceFailure
 from swirl.judges.dialogue import indented
-from swirl.judges.verdicts import last_word
+from swirl.judges.verdicts import failed, last_word
 from swirl.policies import Completion, Policy, Sampling, Serving
 from swirl.protocol import Message, Prompt
 from swirl.seeds import derive
-from swirl.services.faults import Fault
 from swirl.services.loop import as_done
-from swirl.types import Question, Trajectory
+from swirl.types import Question, Trajectory, VerdictStatus
 
 PROMPT_VERSION = "2"
 """Raised whenever the prompt changes, or what is read as a grade: those of different versions are not comparable."""
@@ -48,6 +50,25 @@ GIVEN ANSWER: {given}
 First explain in one or two sentences. Then write CORRECT or INCORRECT as the last word."""
 
 
+class Word(NamedTuple):
+    """What the grader says of an answer."""
+
+    right: bool | None
+    """None where its word is missing."""
+    status: VerdictStatus | None = VerdictStatus.OK
+    """Why it is missing; None where it was not asked for any more."""
+    reason: str = ""
+    """How the request failed."""
+
+
+Hopeless = Callable[[int, int, int], bool]
+"""Whether to ask for no more, given how many words are missing, how many were asked for, and how many are left."""
+
+
+def _never(lacking: int, asked: int, left: int) -> bool:
+    return False
+
+
 class Grader:
     """The grader. Greedy, so that equal answers get equal grades."""
 
@@ -57,37 +78,42 @@ class Grader:
         self.policy = policy
         self.sampling = Sampling(temperature=0.0, max_tokens=MAX_TOKENS, max_context=MAX_CONTEXT, stop=())
 
-    def grade(self, trajectories: Sequence[Trajectory]) -> list[bool | None]:
-        """Whether each final answer is right, None where the comparison cannot be read, or could not be had. Where there is no answer
-        nothing is asked: it is wrong."""
+    def grade(self, trajectories: Sequence[Trajectory], hopeless: Hopeless = _never) -> list[Word]:
+        """A word on each final answer. Where there is no answer nothing is asked: it is wrong. A service is asked for no more once it is
+        over its budget, or `hopeless`. Raises `ServiceFailure` where no request will be answered."""
         asked = [(each.question, each.answer) for each in trajectories if each.answer is not None]
         prompts = [grading_prompt(question, answer) for question, answer in asked]
-        words = iter([_read(completion) for completion in self._completions(prompts)])
-        return [False if each.answer is None else next(words) for each in trajectories]
+        words = iter(self._words(prompts, hopeless))
+        return [Word(False) if each.answer is None else next(words) for each in trajectories]
 
-    def _completions(self, prompts: Sequence[Prompt]) -> list[Completion | None]:
-        """One a prompt, None where the request for it failed."""
+    def _words(self, prompts: Sequence[Prompt], hopeless: Hopeless) -> list[Word]:
         if isinstance(self.policy, Serving):
-            told = dict(as_done(prompts, self._ask, self.policy.in_flight))
-            return [told[place] for place in range(len(prompts))]
+            told: dict[int, Word] = {}
+            stopped, lacking = Event(), 0
+            asked = takewhile(lambda _: not stopped.is_set(), prompts)
+            for place, word in as_done(asked, self._ask, self.policy.in_flight):
+                told[place] = word
+                lacking += word.right is None
+                left = len(prompts) - len(told)
+                if hopeless(lacking, len(told), left) or word.status is VerdictStatus.OVER_BUDGET:
+                    stopped.set()
+            return [told.get(place, Word(None, None)) for place in range(len(prompts))]
         completions = self.policy.complete(prompts, self.sampling, [[0] for _ in prompts]) if prompts else []
-        return [completion for [completion] in completions]
+        return [_read(completion) for [completion] in completions]
 
-    async def _ask(self, prompt: Prompt) -> Completion | None:
-        """Raises `ServiceFailure` where no request will be answered, or no other is to be paid for."""
+    async def _ask(self, prompt: Prompt) -> Word:
         if not isinstance(self.policy, Serving):
             raise TypeError(f"expected a policy behind a service, found {self.policy.name}")
         try:
-            return await self.policy.ask(prompt, self.sampling, 0)
+            return _read(await self.policy.ask(prompt, self.sampling, 0))
         except ServiceFailure as failure:
-            if failure.fault in (Fault.UNUSABLE.value, Fault.OVER_BUDGET.value):
-                raise
-            return None
+            verdict = failed(failure)
+            return Word(None, verdict.status, verdict.reason)
 
 
-def _read(completion: Completion | None) -> bool | None:
-    word = last_word(completion, "correct", "incorrect", of="given|final") if completion else ""
-    return {"correct": True, "incorrect": False}.get(word)
+def _read(completion: Completion) -> Word:
+    word = last_word(completion, "correct", "incorrect", of="given|final")
+    return Word(word == "correct") if word else Word(None, VerdictStatus.UNREADABLE)
 
 
 def grading_prompt(question: Question, answer: str) -> Prompt:

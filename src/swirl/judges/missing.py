@@ -11,6 +11,20 @@ from swirl.types import Malformed, Step, Verdict, VerdictStatus
 
 PASSING = (VerdictStatus.TIMED_OUT, VerdictStatus.OVER_BUDGET, VerdictStatus.JUDGE_DOWN)
 """Reasons that pass: who asks again may be answered."""
+FEWEST = 20
+"""Verdicts that were asked for before their missing share says anything."""
+
+
+def hopeless(lacking: int, asked: int, most: int, total: int, share: float) -> bool:
+    """Whether to ask for no more: a larger share than may be is missing of those asked for, and can be of all in the end; `most` is how
+    many can be missing then.
+
+    >>> hopeless(20, 20, most=100, total=100, share=0.5), hopeless(20, 20, most=40, total=100, share=0.5)
+    (True, False)
+    >>> hopeless(19, 19, most=100, total=100, share=0.5)
+    False
+    """
+    return asked >= FEWEST and lacking > share * asked and most > share * total
 
 
 @dataclass

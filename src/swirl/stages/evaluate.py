@@ -12,12 +12,13 @@ from swirl.catalog import open_grader, open_judge, open_policy, open_task, requi
 from swirl.errors import ConfigError, SwirlError
 from swirl.evaluate import EvaluatedTrajectory, Mode, ToolUse, When, answer_all, grade, without_tools
 from swirl.judges import Judge
-from swirl.judges.grader import Grader
+from swirl.judges.grader import Grader, Word
 from swirl.policies import Policy, PolicyConfig, Serving
 from swirl.records import Appender
 from swirl.rollout import begin
 from swirl.run import Run
 from swirl.stages.chunks import Item, Plan, resume
+from swirl.stages.grading import grade_again, require_words, tell_missing, words_on
 from swirl.stages.judge import judge_steps, measured, objection
 from swirl.stages.start import (
     JUDGE_SERVER,
@@ -224,15 +225,22 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
     with progress(f"evaluate ({when})", total, done, "answers") as advance:
         for part, plan in zip(parts, plans, strict=True):
             with Appender(plan.path, EvaluatedTrajectory) as out:
-                for number in range(resume(out, plan), len(plan.chunks)):
+                start, there = resume(out, plan), len(out)
+                for number in range(start, len(plan.chunks)):
                     policy = policy or models.policy(when, config)
                     size = _chunk(run, when, part)
                     finished = _answer(run, part, policy, part.questions[number * size :][:size], advance)
                     tell_refused(f"evaluate ({when})", Counter(trajectory.stop for trajectory in finished))
-                    answered = _graded(when, part, finished, models.grader())
+                    grader = models.grader()
+                    words = words_on(run, grader, finished)
+                    answered = _graded(when, part, finished, words)
                     out.append(answered)
                     tokens = sum(one.trajectory.num_tokens for one in answered)
                     run.lap("evaluate", f"{out.path.stem}, chunk {number}", count=len(answered), tokens=tokens)
+                    if grader:
+                        tell_missing(f"evaluate ({when})", words)
+                        require_words(run, f"evaluate ({when})", answered, words, len(plan.items))
+            grade_again(run, f"evaluate ({when})", plan, there, models.grader)
 
 
 def _answer(
@@ -253,17 +261,12 @@ def _answer(
 
 
 def _graded(
-    when: When, part: _Part, finished: Sequence[Trajectory], grader: Grader | None
+    when: When, part: _Part, finished: Sequence[Trajectory], words: Sequence[Word]
 ) -> list[EvaluatedTrajectory]:
     labels: dict[str, list[Verdict]] = {}
     if part.labelling is not None:
         for judged in judge_steps(part.labelling, finished):
             labels.setdefault(judged.trajectory, []).append(judged.verdict)
-    compared = grader.grade(finished) if grader else [None] * len(finished)
-    if grader and (lost := compared.count(None)):
-        say(
-            f"evaluate ({when}): the grader's word on {lost} of {len(finished)} answers is missing, and counts in no figure"
-        )
     return [
         EvaluatedTrajectory(
             policy=when,
@@ -273,8 +276,9 @@ def _graded(
             tools=part.use == "with",
             trajectory=trajectory,
             grade=grade(part.task, trajectory),
-            judged=right,
+            judged=word.right,
+            grading=word.status if word.right is None else None,
             verdicts=tuple(labels.get(trajectory.id, ())),
         )
-        for trajectory, right in zip(finished, compared, strict=True)
+        for trajectory, word in zip(finished, words, strict=True)
     ]

@@ -14,7 +14,7 @@ import msgspec
 from swirl.decompose import state_before
 from swirl.errors import JudgeFailure, RunFolderError, ServiceFailure
 from swirl.judges import Hindsight, StepSample, Streaming
-from swirl.judges.missing import PASSING, Missing
+from swirl.judges.missing import PASSING, Missing, hopeless
 from swirl.records import Appender
 from swirl.run import Run
 from swirl.services.faults import Fault
@@ -23,8 +23,6 @@ from swirl.stages.groups import Groups
 from swirl.terminal import progress, say
 from swirl.types import JudgedStep, Step, Trajectory, Verdict, VerdictStatus
 
-FEWEST = 20
-"""Verdicts that were asked for before their missing share says anything."""
 _LAP = 1000
 """Verdicts between two notes of the time."""
 
@@ -159,7 +157,7 @@ class _Watch:
         """Whether more are missing than may be, and more than may be can be missing in the end."""
         share, lacking = self._run.config.judge.max_missing, self._asked.count
         most = self._kept + lacking + self._left
-        return self._asked.total >= FEWEST and lacking > share * self._asked.total and most > share * self._places
+        return hopeless(lacking, self._asked.total, most, self._places, share)
 
     def lap(self, item: str) -> None:
         """Note the time since the last note."""
@@ -178,17 +176,19 @@ class _Watch:
             raise too_many(self._run, self._asked, self._failure)
 
 
-def too_many(run: Run, found: Missing, failure: str = "") -> JudgeFailure:
-    """The error where more verdicts are missing than `judge.max_missing` allows; `failure` is how the last request failed."""
+def too_many(run: Run, found: Missing, failure: str = "", *, stage: str = "judge", who: str = "judge") -> JudgeFailure:
+    """The error where more verdicts of a judge or grader are missing than `judge.max_missing` allows; `failure` is how the last request
+    failed."""
+    label = stage if stage == who else f"{stage} ({who})"
     told = failure.partition("\n")[0]
     why = f" (the last that failed: {told:.500})" if told else ""
-    command = f"swirl judge {run.path}"
+    command = f"swirl {stage} {run.path}"
     again = (
         f"`{command}` again, which asks for those that failed in passing" if found.passing else f"`{command} --redo`"
     )
     return JudgeFailure(
-        f"judge: {found.told()}, more than judge.max_missing = {run.config.judge.max_missing} allows{why}; all that came is kept: mend the "
-        f"judge, then run {again}"
+        f"{label}: {found.told()}, more than judge.max_missing = {run.config.judge.max_missing} allows{why}; all that came is kept: mend "
+        f"the {who}, then run {again}, or allow more"
     )
 
 
