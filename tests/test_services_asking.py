@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from swirl.errors import ConfigError, ServiceFailure
 from swirl.records import read
 from swirl.services import Limits, ServerConfig
-from swirl.services.asking import LONGEST_WAIT, Service, pause
+from swirl.services.asking import LONGEST_ASKED_FOR, LONGEST_WAIT, Service, pause
 from swirl.services.budget import Budget, Prices
 from swirl.services.faults import Fault, Trouble, seconds_asked_for, trouble_of_status
 from swirl.services.ledger import Ledger, Request, Usage
@@ -251,11 +251,30 @@ def test_many_at_once_spend_all_that_is_there_and_no_more(limit: int, used: list
 @given(attempt=st.integers(0, 5000), asked_for=st.none() | st.floats(0, 1e12))
 def test_waits_have_bounds(attempt: int, asked_for: float | None) -> None:
     wait = pause(attempt, asked_for)
-    assert 0 <= wait <= LONGEST_WAIT + 1
     if asked_for is not None:
-        assert wait >= min(asked_for, LONGEST_WAIT)
+        assert min(asked_for, LONGEST_ASKED_FOR) <= wait <= LONGEST_ASKED_FOR + 1
     else:
+        assert wait <= LONGEST_WAIT
         assert wait >= min(2.0 ** min(attempt, 10), LONGEST_WAIT) / 2
+
+
+def test_a_long_wait_that_a_service_asks_for_is_kept_to_and_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = Asked(tmp_path)
+
+    async def all_of_them() -> None:
+        busy = (trouble_of_status(429, retry_after="300") for _ in range(3))
+        await asyncio.gather(*[asked.service.ask(sending(trouble, Usage(tokens_in=1)), MOST) for trouble in busy])
+
+    asyncio.run(all_of_them())
+    assert [300 <= wait <= 301 for wait in asked.waits] == [True] * 3
+    told = capsys.readouterr().err.splitlines()
+    assert told == [told[0]], "once for all that wait meanwhile"
+    assert told[0].startswith("the judge's server: it answered 429; trying again in 30")
+    assert told[0].endswith(" s, as it asks for")
+    asked.ask(trouble_of_status(503, retry_after="20"), Usage(tokens_in=1))
+    assert capsys.readouterr().err == ""
 
 
 DATES = st.from_regex(r"\A(Wed, )?[0-9]{1,12} Oct [0-9]{1,25} [0-9]{1,25}:[0-9]{2}:00 (GMT|[+-][0-9]{1,25})?\Z")

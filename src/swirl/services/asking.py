@@ -17,11 +17,16 @@ from swirl.services.faults import Fault, Trouble
 from swirl.services.ledger import Ledger, Request, Usage
 from swirl.services.pace import Flow, Pace
 from swirl.services.secrets import redacted
+from swirl.terminal import say
 
 T = TypeVar("T")
 
 LONGEST_WAIT = 60.0
-"""Seconds between two attempts at most, whatever the service asks for."""
+"""Seconds between two attempts at most, where the service does not say how long to wait."""
+LONGEST_ASKED_FOR = 600.0
+"""The same where it does."""
+_TOLD_FROM = 30.0
+"""Seconds of a wait that a person is told about."""
 STOPPED = "stopped"
 """Status on record of a request that was under way when the work was stopped, by Ctrl-C or by an error elsewhere."""
 
@@ -52,6 +57,8 @@ class Service:
         self.advice = advice
         """What to do when it fails, e.g. `see whether it runs, and judge_server.url`."""
         self._sleep = sleep
+        self._told_until = 0.0
+        """When the last wait that was told of ends."""
         self._pace = Pace(limits.concurrency, Flow(limits.requests_per_minute), Flow(limits.tokens_per_minute), sleep)
 
     async def ask(self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage | None = None) -> T:
@@ -68,7 +75,7 @@ class Service:
                 except Trouble as trouble:
                     if not trouble.again or tally.attempts > self.limits.retries:
                         raise self._failed(trouble, tally) from None
-                    await self._sleep(pause(tally.attempts - 1, trouble.wait))
+                    await self._wait(pause(tally.attempts - 1, trouble.wait), trouble)
                 else:
                     self._note(tally)
                     return value
@@ -76,6 +83,15 @@ class Service:
             if tally.attempts:
                 self._note(tally, STOPPED)
             raise
+
+    async def _wait(self, seconds: float, trouble: Trouble) -> None:
+        """Wait before another attempt, and say so where that takes long: once for all requests that wait meanwhile."""
+        now = monotonic()
+        if seconds > _TOLD_FROM and now >= self._told_until:
+            self._told_until = now + seconds
+            asked = ", as it asks for" if trouble.wait is not None else ""
+            say(f"{self.name}: {redacted(trouble.problem)}; trying again in {seconds:.0f} s{asked}")
+        await self._sleep(seconds)
 
     async def _attempt(self, send: Callable[[], Awaitable[tuple[T, Usage]]], most: Usage, tally: "_Tally") -> T:
         about = most.tokens_in + most.tokens_out
@@ -148,11 +164,11 @@ class _Tally:
 
 def pause(attempt: int, asked_for: float | None = None) -> float:
     """Seconds before another attempt: a half to a whole of 1, 2, 4, ..., at most a minute, so that those who wait do not all come back at
-    once; where the service asks for a time, that, and a little more.
+    once; where the service asks for a time, that, up to ten minutes, and a little more.
 
-    >>> 0.5 <= pause(0) <= 1, 4 <= pause(3) <= 8, 30 <= pause(99) <= 60, 3 <= pause(0, 3.0) <= 4
-    (True, True, True, True)
+    >>> 0.5 <= pause(0) <= 1, 4 <= pause(3) <= 8, 30 <= pause(99) <= 60, 3 <= pause(0, 3.0) <= 4, 600 <= pause(0, 9e9) <= 601
+    (True, True, True, True, True)
     """
     if asked_for is not None:
-        return min(asked_for, LONGEST_WAIT) + random.uniform(0.0, min(1.0, 0.1 + asked_for / 10))
+        return min(asked_for, LONGEST_ASKED_FOR) + random.uniform(0.0, min(1.0, 0.1 + asked_for / 10))
     return min(2.0 ** min(attempt, 10), LONGEST_WAIT) * random.uniform(0.5, 1.0)
