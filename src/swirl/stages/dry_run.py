@@ -12,16 +12,14 @@ from rich.table import Table
 from swirl.catalog import open_task
 from swirl.estimate import Estimate, Known, estimate, rows, total
 from swirl.evaluate import EvaluatedTrajectory
+from swirl.judges.missing import PASSING
 from swirl.records import read
 from swirl.run import STAGES, Run
 from swirl.settings import RunConfig
 from swirl.stages.check import check
 from swirl.stages.start import rules_of
 from swirl.tasks import Task
-from swirl.types import JudgedStep, Question, Rules, Trajectory, VerdictStatus
-
-PASSING = (VerdictStatus.TIMED_OUT, VerdictStatus.OVER_BUDGET, VerdictStatus.JUDGE_DOWN)
-"""Why a verdict may be missing that is asked for again."""
+from swirl.types import JudgedStep, Question, Rules, Trajectory
 
 
 def dry_run(runs: Iterable[tuple[Path, RunConfig]]) -> None:

@@ -1,6 +1,6 @@
 """Filtering: which trajectories training sees, and why the rest fell."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from swirl.catalog import open_task
 from swirl.errors import ConfigError, RunFolderError
@@ -10,9 +10,9 @@ from swirl.records import read_document, write_json
 from swirl.run import Run
 from swirl.stages.generate import generated
 from swirl.stages.judge import verdicts_of
-from swirl.stages.stream import say_missing
+from swirl.stages.stream import kinds, say_missing
 from swirl.terminal import say
-from swirl.types import Question, Trajectory, Verdict
+from swirl.types import Question, Trajectory
 
 
 def select(run: Run) -> list[Decision]:
@@ -20,7 +20,8 @@ def select(run: Run) -> list[Decision]:
     rule, judge, trajectories = run.config.filter.rule, run.config.judge.name, generated(run)
     verdicts = verdicts_of(run, judge, trajectories)
     if rule in (Rule.PROCESS, Rule.BOTH):
-        say_missing(f"filter ({rule})", run, _missing(trajectories, verdicts))
+        came = {(name, step): verdict.status for name, own in verdicts.items() for step, verdict in enumerate(own)}
+        say_missing(f"filter ({rule})", run, Missing.among(kinds(trajectories, came)))
     correct = _grades(run, trajectories, needed=rule in (Rule.OUTCOME, Rule.BOTH))
     by_rule = {
         each: [decide(t, verdicts[t.id], correct.get(t.id), each) for t in trajectories]
@@ -46,14 +47,6 @@ def select(run: Run) -> list[Decision]:
     run.lap("filter", rule.value, count=len(trajectories))
     say(f"filter ({rule}): {len(selection.kept)} of {len(trajectories)} trajectories kept")
     return decisions
-
-
-def _missing(trajectories: Sequence[Trajectory], verdicts: Mapping[str, Sequence[Verdict]]) -> Missing:
-    return Missing.among(
-        (step, verdict.status)
-        for trajectory in trajectories
-        for step, verdict in zip(trajectory.steps, verdicts[trajectory.id], strict=True)
-    )
 
 
 def kept_of(run: Run) -> list[Trajectory]:
