@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from swirl.cli import main
 from swirl.estimate import Estimate, Known, estimate, rows, total
@@ -129,12 +130,21 @@ def test_what_is_there_is_not_asked_for_again() -> None:
             prompt=PromptStyle.TERSE,
             trajectory=finished(question, 0, CALL, ANSWER),
             grade=Grade(correct=True),
+            judged=True,
         )
         for question in QUESTIONS[:4]
     ]
     rest = by_place(estimate(CONFIG, structs_known(evaluated=evaluated)))
     assert rest["evaluate", "policy"].most.requests == 12 * 6
     assert rest["evaluate", "grader"].most.requests == 28
+    lost = [
+        structs.replace(one, judged=None, grading=why)
+        for one, why in zip(
+            evaluated, (VerdictStatus.TIMED_OUT, VerdictStatus.UNREADABLE, VerdictStatus.REFUSED, None), strict=True
+        )
+    ]
+    rest = by_place(estimate(CONFIG, structs_known(evaluated=lost)))
+    assert rest["evaluate", "grader"].most.requests == 28 + 2, "those that failed in passing, or were never asked for"
 
 
 def structs_known(**changes: Any) -> Known:
