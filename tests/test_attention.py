@@ -1,6 +1,7 @@
 """A packed tree against the plain pass: the same logits and gradients, for every family."""
 
 import re
+from functools import cache, partial
 from itertools import islice
 
 import numpy as np
@@ -116,6 +117,18 @@ def test_flex_attention_reads_the_same(family, tmp_path, monkeypatch):
         monkeypatch.setattr(flex, "serves", lambda device: True)
         monkeypatch.setattr(flex, "_compiled", lambda: flex.flex_attention)
         assert (logprobs(predict_packed(lm.network, rows, lm.device)) - sliced).abs().max() < 2e-5
+
+
+def test_flex_attention_stays_compiled_whatever_the_number_of_sizes(monkeypatch):
+    """Without its kernel, which the processor has not: what is counted is how often torch compiles."""
+    monkeypatch.setattr(flex, "serves", lambda device: True)
+    monkeypatch.setattr(flex, "_compiled", cache(flex._compiled.__wrapped__))
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for length in range(20, 30):
+            mask = flex.block_mask(grow([((1,), tuple(range(length)))]), None, torch.device("cpu"))
+            ones = torch.ones(1, 1, length, 16)
+            assert torch.allclose(flex.attend(ones, ones, ones, mask, 1.0, None), ones)
 
 
 @pytest.mark.parametrize("window", [None, 1, 3, 8])

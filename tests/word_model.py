@@ -58,7 +58,7 @@ def word_model(folder: Path, seed: int = 0, **settings: Any) -> LanguageModel:
     """The same, loaded; written first where there is nothing."""
     if not folder.exists():
         write_word_model(folder, seed)
-    return load(PolicyConfig(model=str(folder), device="cpu", threads=1, **settings))
+    return load(PolicyConfig(model=str(folder), **{"device": "cpu", "threads": 1, **settings}))
 
 
 def ids(text: str) -> tuple[int, ...]:

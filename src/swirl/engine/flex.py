@@ -14,8 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.functional import pad
 
 from swirl.engine.tree import Tree
+
+_LEAST_WIDTH = 16
+"""Of a head, for the kernel; narrower ones are padded with zeros, which changes no product."""
+_KERNELS = 1024
+"""Most sizes and kinds of attention that are compiled. torch's own limit is 8, after which it would read without the kernel."""
 
 
 def serves(device: torch.device) -> bool:
@@ -69,19 +75,24 @@ def attend(
     key: Float[Tensor, "1 key_heads nodes width"],
     value: Float[Tensor, "1 key_heads nodes width"],
     mask: BlockMask,
-    scaling: float | None,
+    scaling: float,
     softcap: float | None,
 ) -> Float[Tensor, "1 heads nodes width"]:
     """Attention under a block mask; compiled where there is a compiler for it."""
     kernel: Any = _compiled() if serves(query.device) else flex_attention
+    width = query.shape[-1]
+    if width < _LEAST_WIDTH:
+        query, key, value = (pad(part, (0, _LEAST_WIDTH - width)) for part in (query, key, value))
     output: Tensor = kernel(
         query, key, value, score_mod=_capping(softcap), block_mask=mask, scale=scaling, enable_gqa=True
     )
-    return output
+    return output[..., :width]
 
 
 @cache
 def _compiled() -> Callable[..., Any]:
+    limits: Any = torch._dynamo.config
+    limits.recompile_limit = limits.accumulated_recompile_limit = _KERNELS
     return torch.compile(flex_attention, dynamic=False)
 
 
