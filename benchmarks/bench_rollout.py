@@ -1,15 +1,17 @@
 """Rollouts of many steps: the cache kept between steps, against dialogues that are sent again, and against the bound.
 
 Questions of P tokens, some trajectories of each; in every step an action of exactly A tokens is sampled, and an observation of O tokens
-comes back. The model has the shape of SmolLM2-135M and random weights.
+comes back. The model has the shape of SmolLM2-135M, or another that is named, and random weights.
 
 *resend* is transformers' `generate` on the whole dialogues, step by step. *kept* is our sampler with its memory: a question is read once
-for all its trajectories, an observation once, an action never again after it was sampled. *bound* is
-the bare network, run once over every distinct context token, and once over every sampled one at the same batch size, with transformers'
-own cache and attention: the likeliest token is taken, nothing is drawn, and nothing looked at. A better cache may beat it.
+for all its trajectories, an observation once, an action never again after it was sampled. *bound* is the bare network, run once over
+every distinct context token, and once over every sampled one at the same batch size, with transformers' own cache and attention: the
+likeliest token is taken, nothing is drawn, and nothing looked at. A better cache may beat it. *resend* and *bound* may take any kernel,
+*kept* those alone that give the same bits again.
 
     python benchmarks/bench_rollout.py --json
     python benchmarks/bench_rollout.py --layers 4 --steps 2        # small and quick
+    python benchmarks/bench_rollout.py --shape qwen2.5-0.5b --device cuda --dtype bfloat16
 """
 
 import argparse
@@ -18,8 +20,8 @@ import random
 import sys
 
 import torch
-from bench_step_update import alternated, language_model
-from shape import SHAPE, add_shape, versions
+from bench_step_update import alternated, any_kernel, language_model
+from shape import MODEL, SHAPE, add_model, add_shape, model_of, versions
 from transformers import DynamicCache
 
 from swirl.engine import Sampling
@@ -37,6 +39,7 @@ def arguments() -> argparse.Namespace:
     for name, default in FULL.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
     add_shape(parser, _SHAPE)
+    add_model(parser)
     parser.add_argument("--repeats", type=int, default=3, help="timed repetitions, after one that is not (default 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON line and nothing else")
     return parser.parse_args()
@@ -46,14 +49,12 @@ class Work:
     """The rollouts, and the ways to do them."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        torch.set_num_threads(args.threads)
-        torch.manual_seed(0)
         random.seed(0)
         self.args = args
         self.count = args.questions * args.trajectories
         self.questions = [words(args.prompt) for _ in range(args.questions)]
         self.observations = [[words(args.observation) for _ in range(self.count)] for _ in range(args.steps - 1)]
-        self.lm = language_model(args.layers)
+        self.lm = language_model(args)
 
     def dialogues(self) -> list[tuple[int, ...]]:
         """Every trajectory's first context."""
@@ -78,11 +79,12 @@ class Work:
             sampled = sample(self.lm, dialogues, sampling, seeds, memory)
             dialogues = self.longer(dialogues, [one.ids for [one] in sampled], step)
 
+    @any_kernel()
     @torch.inference_mode()
     def resend(self) -> None:
         dialogues = self.dialogues()
         for step in range(self.args.steps):
-            ids = torch.tensor(dialogues)
+            ids = torch.tensor(dialogues, device=self.lm.device)
             output = self.lm.network.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
@@ -94,10 +96,11 @@ class Work:
             )
             dialogues = self.longer(dialogues, [tuple(row) for row in output[:, ids.shape[1] :].tolist()], step)
 
+    @any_kernel()
     @torch.inference_mode()
     def bound(self) -> None:
         cache = DynamicCache()
-        said = self._read(torch.tensor(self.questions), cache)
+        said = self._read(self.questions, cache)
         cache.batch_repeat_interleave(self.args.trajectories)
         said = said.repeat_interleave(self.args.trajectories, dim=0)
         for step in range(self.args.steps):
@@ -105,11 +108,10 @@ class Work:
                 said = self._read(said.argmax(-1), cache)
             if step < len(self.observations):
                 last = said.argmax(-1).tolist()
-                said = self._read(
-                    torch.tensor([[*a, *b] for a, b in zip(last, self.observations[step], strict=True)]), cache
-                )
+                said = self._read([(*a, *b) for a, b in zip(last, self.observations[step], strict=True)], cache)
 
-    def _read(self, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+    def _read(self, ids: torch.Tensor | list[tuple[int, ...]], cache: DynamicCache) -> torch.Tensor:
+        ids = torch.as_tensor(ids, device=self.lm.device)
         return self.lm.network(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
 
 
@@ -128,7 +130,7 @@ def main() -> None:
         "kept": args.questions * args.prompt + work.count * (args.steps - 1) * args.observation,
         "sampled": work.count * args.steps * args.action,
     }
-    shape = {name: getattr(args, name) for name in (*FULL, *_SHAPE)}
+    shape = {**{name: getattr(args, name) for name in (*FULL, *_SHAPE)}, **model_of(args)}
     result = {
         "seconds": seconds,
         "gain": round(gain, 2),
@@ -144,7 +146,11 @@ def main() -> None:
         for name, each in seconds.items():
             print(f"{name:<8} {each:8.2f} s")
         print(f"{gain:.2f} times faster than sending dialogues again; {overhead:.2f} times the bound")
-    full = {**FULL, **{name: SHAPE[name][0] for name in _SHAPE}}
+    full = {
+        **FULL,
+        **{name: SHAPE[name][0] for name in _SHAPE},
+        **{name: default for name, (default, *_) in MODEL.items()},
+    }
     if shape == full and (gain < LEAST_GAIN or overhead > MOST_OVERHEAD):
         sys.exit(
             f"expected a gain of {LEAST_GAIN} and at most {MOST_OVERHEAD} times the bound, found {gain:.2f} and {overhead:.2f}"

@@ -1,8 +1,9 @@
 """What sharing is worth, over how much there is to share: a training step for K states and G actions a state.
 
 For each cell, seconds of the step that reads every distinct token once and of the one that reads every row whole (both as in
-`bench_step_update.py`, here with fewer layers), in turn, medians; and how many tokens each has to read. One warm-up is shared by all cells.
-Where the rows hold more than 100,000 tokens, the naive step is left out and their number alone is told.
+`bench_step_update.py`, here with fewer layers), in turn, medians; and how many tokens each has to read. On the
+processor one warm-up is shared by all cells; on a GPU, where kernels are compiled for each cell's sizes, each has its own. Where the
+rows hold more than 100,000 tokens, the naive step is left out and their number alone is told.
 
     python benchmarks/bench_sharing.py --json
     python benchmarks/bench_sharing.py --states 1,2,4 --samples 2,8 --layers 2        # small and quick
@@ -13,7 +14,7 @@ import json
 from typing import Any
 
 from bench_step_update import Work, alternated, language_model
-from shape import SHAPE, add_shape, versions
+from shape import SHAPE, add_model, add_shape, model_of, versions
 
 from swirl.engine.model import LanguageModel
 
@@ -41,6 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--states", type=numbers, default=STATES, help="K, between commas (default 1,2,4,8,16)")
     parser.add_argument("--samples", type=numbers, default=SAMPLES, help="G, between commas (default 2,4,8,16,32)")
     add_shape(parser, SIZES, layers=4)
+    add_model(parser)
     parser.add_argument("--steps", type=int, default=3, help="timed repetitions of a cell (default 3)")
     parser.add_argument("--json", action="store_true", help="print one JSON line and nothing else")
     args = parser.parse_args()
@@ -60,7 +62,7 @@ def cell(args: argparse.Namespace, lm: LanguageModel, states: int, samples: int)
     parts = {"train_tree": update.train_tree}
     if update.tokens["naive"] <= MOST_TOKENS:
         parts["train_naive"] = update.train_naive
-    seconds = alternated(parts, args.steps, warm_up=0)
+    seconds = alternated(parts, args.steps, warm_up=int(args.device == "cuda"))
     naive = seconds.get("train_naive")
     return {
         "states": states,
@@ -89,7 +91,7 @@ def table(cells: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     args = arguments()
-    lm = language_model(args.layers)
+    lm = language_model(args)
     first = work(args, lm, min(args.states), min(args.samples))
     first.train_tree()
     first.train_naive()
@@ -99,6 +101,7 @@ def main() -> None:
         return
     about = {
         **{name: getattr(args, name) for name in SIZES},
+        **model_of(args),
         "steps": args.steps,
         **versions(),
     }

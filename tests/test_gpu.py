@@ -83,7 +83,9 @@ def test_heads_of_a_real_shape_are_read_packed_as_row_by_row(dtype: str, toleran
     )
     network = Qwen2ForCausalLM(config).to(DEVICE, getattr(torch, dtype)).eval()
     rows = some_rows(300)
-    plain, packed = (logprobs(predict(network, rows, torch.device(DEVICE))) for predict in (predict_rows, predict_packed))
+    plain, packed = (
+        logprobs(predict(network, rows, torch.device(DEVICE))) for predict in (predict_rows, predict_packed)
+    )
     assert (plain - packed).abs().max() < tolerance
     expected = slopes(network, plain)
     assert (slopes(network, packed) - expected).norm() < tolerance * expected.norm()
