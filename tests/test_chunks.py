@@ -43,6 +43,10 @@ def write(folder: Path, records: Sequence[Trajectory]) -> Plan[Trajectory]:
     return plan(folder)
 
 
+def all_of(asked: Plan[Trajectory]) -> list[Trajectory]:
+    return list(finished(asked))
+
+
 def go_on(asked: Plan[Trajectory]) -> int:
     with Appender(asked.path, Trajectory) as out:
         return resume(out, asked)
@@ -91,18 +95,18 @@ def test_more_than_was_asked_for_is_refused_with_the_command_that_starts_anew(tm
 def test_what_was_asked_something_else_is_refused_and_kept(now: dict[str, object], told: str, tmp_path: Path) -> None:
     asked = write(tmp_path, WHOLE)
     changed = Question(**{"id": "q5", "task": "t", "text": QUESTIONS[5].text, "answers": ("6",), **now})
-    for use in (go_on, finished, Plan.num_done):
+    for use in (go_on, all_of, Plan.num_done):
         with pytest.raises(RunFolderError, match=rf"trajectories.jsonl:6: .*{told}.*`swirl generate .* --redo`"):
             use(plan(tmp_path, [*QUESTIONS[:5], changed]))
-    assert finished(asked) == WHOLE
+    assert all_of(asked) == WHOLE
 
 
 def test_what_is_read_on_has_to_be_there_whole_and_once(tmp_path: Path) -> None:
     asked = write(tmp_path, WHOLE[:5])
     with pytest.raises(RunFolderError, match=r"`generate` is unfinished \(5 of 6 trajectories\): run `swirl generate"):
-        finished(asked)
+        all_of(asked)
     with pytest.raises(RunFolderError, match=r"trajectories.jsonl:6: q0/0 stands in line 1 already; delete one"):
-        finished(write(tmp_path, WHOLE[:1]))
+        all_of(write(tmp_path, WHOLE[:1]))
 
 
 def test_two_questions_of_one_id_are_refused_before_anything_is_made(tmp_path: Path) -> None:

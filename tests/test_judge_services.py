@@ -31,7 +31,8 @@ from swirl.stages.calibrate import calibrate_judge
 from swirl.stages.check import check
 from swirl.stages.compare import compare
 from swirl.stages.filter import select
-from swirl.stages.judge import judge, verdicts_of
+from swirl.stages.judge import judge
+from swirl.stages.judged import judgements
 from swirl.stages.start import judge_server, training_questions
 from swirl.stages.stream import sample_of
 from swirl.stages.summing_up import update_spending, write_summary
@@ -89,6 +90,10 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answering]:
 
 def steps(run: Run) -> list[tuple[Trajectory, int]]:
     return [(each, index) for each in read(run.trajectories, Trajectory) for index in range(len(each.steps))]
+
+
+def verdicts_by_id(run: Run) -> dict[str, tuple[Verdict, ...]]:
+    return {trajectory.id: own for trajectory, (own,) in judgements(run, ["model"])}
 
 
 def verdicts(run: Run) -> list[JudgedStep]:
@@ -250,7 +255,6 @@ def test_asking_again_loses_nothing_wherever_it_is_killed(
     serve(by_hash, in_flight=1)
     judge(run)
     whole = run.verdicts("model").read_bytes()
-    trajectories = list(read(run.trajectories, Trajectory))
     for moment in range(1, 100):
         run.verdicts("model").write_bytes(begin)
         ok = {(one.trajectory, one.step): one.verdict for one in verdicts(run) if one.verdict.score is not None}
@@ -260,7 +264,7 @@ def test_asking_again_loses_nothing_wherever_it_is_killed(
                 judge(run)
                 ended = True
             except Killed:
-                found = verdicts_of(run, "model", trajectories)
+                found = verdicts_by_id(run)
                 assert all(found[name][index] == verdict for (name, index), verdict in ok.items())
                 kept = sum(verdict.score is not None for own in found.values() for verdict in own)
                 assert kept >= len(ok)
@@ -529,7 +533,7 @@ def test_a_filter_drops_what_has_no_verdict_and_says_how_many_and_of_which_kind(
     assert "filter (process): " in (said := capsys.readouterr().err)
     assert "verdicts are missing (" in said
     dropped = 0
-    for each, own in verdicts_of(run, "model", list(read(run.trajectories, Trajectory))).items():
+    for each, own in verdicts_by_id(run).items():
         first = next((one for one in own if not one.good), None)
         if first is not None and first.score is None:
             dropped += 1

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from swirl.errors import RunFolderError
+from swirl.locks import locked
 from swirl.recipe import load_recipe
-from swirl.run import STAGES, Run, locked
+from swirl.run import STAGES, Run
 from swirl.settings import RunConfig
 from swirl.types import OnMalformed, PromptStyle
 
@@ -61,7 +62,7 @@ def test_a_run_folder_of_another_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from swirl.run import locked\nwith locked(Path({str(tmp_path)!r})): pass"
+    code = f"from pathlib import Path; from swirl.locks import locked\nwith locked(Path({str(tmp_path)!r})): pass"
     with locked(tmp_path):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "is in use by another swirl process" in done.stderr

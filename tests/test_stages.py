@@ -287,6 +287,7 @@ def test_stages_say_what_they_found_or_did(run: Run, capsys: pytest.CaptureFixtu
     told = capsys.readouterr().err.splitlines()
     num_steps = sum(len(trajectory.steps) for trajectory in read(run.trajectories, Trajectory))
     assert told[1:] == [
+        "filter (process): 4 trajectories",
         "filter (process): 2 of 4 trajectories kept",
         "generate: all 4 trajectories are there already",
         f"judge (solver): all {num_steps} verdicts are there already",

@@ -9,6 +9,7 @@
     ├── ToolFailure (RuntimeError)      a tool's service is broken (a model's misuse of it is an observation, not an error)
     ├── PolicyFailure (RuntimeError)    a policy cannot answer at all
     ├── ServiceFailure (RuntimeError)   a server does not answer a request, or not usably; `fault` says how (`swirl.services.faults`)
+    ├── WorkerError (RuntimeError)      a worker process ended before its work was done
     ├── JudgeFailure (RuntimeError)     too many verdicts are missing to build on the others
     └── TrainingError (RuntimeError)    training cannot go on: nothing readable to learn from, a loss that is not finite
 
@@ -52,6 +53,13 @@ class ServiceFailure(SwirlError, RuntimeError):
     def __init__(self, message: str, fault: str) -> None:
         super().__init__(message)
         self.fault = fault
+
+    def __reduce__(self) -> tuple[type["ServiceFailure"], tuple[str, str]]:
+        return type(self), (str(self), self.fault)
+
+
+class WorkerError(SwirlError, RuntimeError):
+    pass
 
 
 class JudgeFailure(SwirlError, RuntimeError):

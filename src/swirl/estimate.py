@@ -49,7 +49,7 @@ class Known(Struct, frozen=True, kw_only=True):
     training: Sequence[tuple[Rules, Sequence[Question]]]
     """Each task's."""
     held_out: Sequence[tuple[Rules, Sequence[Question]]]
-    trajectories: Sequence[Trajectory] = ()
+    trajectories: Iterable[Trajectory] = ()
     judged: Collection[tuple[str, int]] = ()
     """Trajectory and step of verdicts that will not be asked for again."""
     warm: bool = False

@@ -66,11 +66,13 @@ class GenerateConfig:
     chunk: int = 100
     """Questions that are committed together; a chunk is written whole or redone whole. A policy behind a server has none: each trajectory
     is committed as it ends."""
+    shard: int = 10_000
+    """Trajectories a file: trajectories.jsonl, trajectories-00001.jsonl, and so on. The samples of a question stay together."""
     slots: int = 512
     """Trajectories under way at once; of a policy behind a server, as many as policy_server.concurrency says."""
 
     def __post_init__(self) -> None:
-        for name in ("questions", "samples", "max_tokens", "max_context", "chunk", "slots"):
+        for name in ("questions", "samples", "max_tokens", "max_context", "chunk", "shard", "slots"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"generate.{name} must be at least 1, found {getattr(self, name)}")
         if self.temperature <= 0:

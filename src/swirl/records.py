@@ -78,23 +78,14 @@ def _complaint(error: msgspec.ValidationError, kind: type[T], place: str, remedy
 
 
 class Appender(Generic[T]):
-    """The one writer of a records file; a context manager.
-
-    Raises `RunFolderError` where another process is writing the file, or where the disk is full.
-    """
+    """The one writer of a records file; a context manager. It alone may replace the file, and appends nothing after that. Raises
+    `RunFolderError` where another process is writing the file, or where the disk is full."""
 
     def __init__(self, path: Path, kind: type[T]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._encoder = msgspec.json.Encoder()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._file)
-            raise RunFolderError(
-                f"{path} is being written by another process; wait for it to end, or use another run folder"
-            ) from error
+        self._file = _held(path)
         self._ends = _line_ends(path)
         size = os.fstat(self._file).st_size
         self.torn_bytes = size - (self._ends[-1] if self._ends else 0)
@@ -138,12 +129,24 @@ class Appender(Generic[T]):
         self.close()
 
 
+def _held(path: Path) -> int:
+    """The file, open and locked. One that was replaced in between by the writer before is opened anew."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        problem = f"{path} is being written by another process; wait for it to end, or use another run folder"
+        raise RunFolderError(problem) from error
+    if not path.exists() or not os.path.samestat(os.fstat(file), path.stat()):
+        os.close(file)
+        return _held(path)
+    return file
+
+
 def log(path: Path, records: Sequence[msgspec.Struct]) -> None:
     """Add records to a log that several may write to, all or none, after cutting off a torn last line. They survive the end of the process,
-    not that of the machine: a log is told what happened, nothing is built on it.
-
-    Raises `RunFolderError` where the disk is full.
-    """
+    not that of the machine: a log is told what happened, nothing is built on it. Raises `RunFolderError` where the disk is full."""
     data = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -171,6 +174,11 @@ def _end_of_last_line(file: int, block: int = 4096) -> int:
             return start + found + 1
         position = start
     return 0
+
+
+def num_lines(path: Path) -> int:
+    """How many whole lines a file has, 0 where there is none."""
+    return len(_line_ends(path)) if path.exists() else 0
 
 
 def _line_ends(path: Path) -> list[int]:
@@ -201,7 +209,7 @@ def disk_error(path: Path, error: OSError) -> RunFolderError:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file whole or not at all."""
-    _replace(path, [data])
+    write_parts(path, [data])
 
 
 def reorder(path: Path, order: Sequence[int]) -> None:
@@ -225,10 +233,11 @@ def reorder(path: Path, order: Sequence[int]) -> None:
                 stream.seek(starts[line])
                 yield stream.read(ends[line] - starts[line])
 
-    _replace(path, lines())
+    write_parts(path, lines())
 
 
-def _replace(path: Path, parts: Iterable[bytes]) -> None:
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Replace a file whole or not at all, by parts that are made while it is written."""
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -276,14 +285,14 @@ def read_document(path: Path, kind: type[T], command: str) -> T:
         raise RecordError(f"expected {path}, but it cannot be read: {error.strerror}; run `{command}`") from error
 
 
-def digest(records: Sequence[msgspec.Struct]) -> str:
+def digest(records: Iterable[msgspec.Struct]) -> str:
     """What tells some records from others: their number, and a hash of what they hold.
 
     >>> from swirl.types import Verdict
     >>> digest([Verdict(1.0), Verdict(0.0)]) == digest([Verdict(0.0), Verdict(1.0)])
     False
     """
-    found = hashlib.sha256()
-    for record in records:
+    found, count = hashlib.sha256(), 0
+    for count, record in enumerate(records, 1):  # noqa: B007
         found.update(msgspec.json.encode(record) + b"\n")
-    return f"{len(records)} records {found.hexdigest()[:16]}"
+    return f"{count} records {found.hexdigest()[:16]}"

@@ -1,10 +1,11 @@
-"""The run folder: what a run is made of, on disk, and the lock that keeps a second process out.
+"""The run folder: what a run is made of, on disk. Not here: the lock that keeps a second process out (`swirl.locks`).
 
     runs/NAME/
       run.toml             the resolved configuration, versions, git commit, seeds
       warm_start/          metrics.jsonl, checkpoints/, model/ (only with a warm start)
-      trajectories.jsonl   one trajectory a line
-      verdicts.jsonl       one step verdict a line; verdicts-NAME.jsonl for further judges, calibration.json for how far to trust one
+      trajectories.jsonl   one trajectory a line; further shards are trajectories-00001.jsonl and so on
+      verdicts.jsonl       one step verdict a line, in as many shards; verdicts-NAME.jsonl for further judges
+      calibration.json     how far to trust a judge, where that was measured
       calls.jsonl          timings and whatever else differs between two equal runs
       replies.sqlite       what a policy's server answered, so that it is not paid for twice (only with a server)
       selection.json       which trajectories the filter keeps, and why the rest fell
@@ -17,19 +18,17 @@ Two equal runs have equal files, `calls.jsonl`, the times and requests in `summa
 meet here and nowhere else: each can be rerun, inspected, or replaced by another program.
 """
 
-import fcntl
-import os
 import shutil
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 from swirl import calls, settings
 from swirl.calls import Call, peak_memory_mb
 from swirl.errors import RunFolderError
+from swirl.locks import require_ours
 from swirl.processes import leads
 from swirl.provenance import provenance
 from swirl.records import log, write_atomically
@@ -44,7 +43,7 @@ STAGES = ("warm_start", "generate", "judge", "filter", "train", "evaluate", "rep
 
 _OUTPUTS = {
     "warm_start": ["warm_start"],
-    "generate": ["trajectories.jsonl"],
+    "generate": ["trajectories*.jsonl"],
     "judge": ["verdicts*.jsonl", "calibration.json"],
     "filter": ["selection.json"],
     "train": ["train"],
@@ -71,12 +70,20 @@ _DECIDED_BY = {
     "report": (),
 }
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
-_CIRCUMSTANCES = ("policy.device", "policy.threads", "policy.parallel", "policy.recompute", "train.tracker", *_ASKING)
+_CIRCUMSTANCES = (
+    "workers",
+    "policy.device",
+    "policy.threads",
+    "policy.parallel",
+    "policy.recompute",
+    "train.tracker",
+    *_ASKING,
+)
 """Settings that decide rounding at most, or how often a service is asked, and may change in a run."""
 
 
 class Run:
-    """One run folder. Whoever writes in it holds `locked(path)`."""
+    """One run folder. Whoever writes in it holds its lock (`swirl.locks`)."""
 
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path = path
@@ -111,7 +118,7 @@ class Run:
             if changes:
                 cls(path, config).write_config()
             return cls(path, config)
-        _require_ours(path)
+        require_ours(path)
         run = cls(path, config)
         run.write_config()
         return run
@@ -165,6 +172,14 @@ class Run:
         if changes:
             self.config = config
             self.write_config()
+
+    def join(self, config: RunConfig) -> None:
+        """Work on it beside others that do: nothing is written but shards, so their settings have to be these, circumstances aside."""
+        if other := next(filter(_decides, settings.differences(self.config, config)), None):
+            raise RunFolderError(
+                f"{self.path} is being worked on with other settings ({other}); wait for that to end, or use the same"
+            )
+        self.config = config
 
     def has(self, stage: str) -> bool:
         """Whether a stage has left anything; a file that was opened and never written to is nothing."""
@@ -239,39 +254,3 @@ class Run:
 def _decides(change: str) -> bool:
     """Whether a changed setting decides more than rounding, or how a service is asked."""
     return change.startswith(_ANSWERING) or not change.startswith(_CIRCUMSTANCES)
-
-
-def _require_ours(path: Path) -> None:
-    """Raise where a folder holds anything but a run."""
-    known = ("run.lock", "run.toml.part")
-    if path.is_dir() and not (path / "run.toml").exists() and any(entry.name not in known for entry in path.iterdir()):
-        raise RunFolderError(
-            f"expected a new, empty or run folder at {path}, found other files in it; choose another --out"
-        )
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a run folder against other writers; the lock ends with the process, however it ends. Of several processes the first holds it."""
-    if not leads():
-        yield
-        return
-    try:
-        _require_ours(path)
-        path.mkdir(parents=True, exist_ok=True)
-        file = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write in a run folder at {path}: {error.strerror}; mend its permissions, or choose another"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
-        raise RunFolderError(
-            f"{path} is in use by another swirl process; wait for it to end, or use another --out"
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(file)

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.filters import Selection
 from swirl.records import read
+from swirl.shards import judged
 from swirl.types import JudgedStep, Malformed, Step, Trajectory, Verdict
+
+_OWN = Path(JudgedStep.FILE).stem
+"""The file of the run's own judge."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +139,9 @@ def training_samples(path: Path, selection: Selection | None, each: int = 2) -> 
     for kept in (True, False):
         some = [decision for decision in selection.decisions if decision.kept is kept][:each]
         wanted |= {d.trajectory: "kept" if kept else f"dropped: {d.reason}" for d in some}
-    verdicts: dict[tuple[str, int], Verdict] = {}
-    if (path / JudgedStep.FILE).exists():
-        for judged in read(path / JudgedStep.FILE, JudgedStep):
-            if judged.trajectory in wanted:
-                verdicts[judged.trajectory, judged.step] = judged.verdict
+    found = (each for each in judged(path, [_OWN]) if each.trajectory.id in wanted)
     return [
-        shown(t, [verdicts.get((t.id, index)) for index in range(len(t.steps))], wanted[t.id])
-        for t in read(path / Trajectory.FILE, Trajectory)
-        if t.id in wanted
+        shown(each.trajectory, each.verdicts[_OWN], wanted[each.trajectory.id]) for each in islice(found, len(wanted))
     ]
 
 

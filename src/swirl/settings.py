@@ -51,6 +51,8 @@ class RunConfig:
 
     seed: int = 1
     """Every random decision is derived from it."""
+    workers: int = 0
+    """Processes for work that takes the processor alone, a shard each; 0: one a core, at most 8. No result depends on it."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     policy_server: PolicyServerConfig = field(default_factory=PolicyServerConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -63,6 +65,8 @@ class RunConfig:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ConfigError(f"workers must be 0 (one a core) or above, found {self.workers}")
         for key, value in flat(to_table(self)).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{key} must be a finite number, found {value}")

@@ -3,6 +3,8 @@
 The shards of a judge's verdicts are on the trajectories of the same number, so that whatever goes through a run holds one shard's verdicts
 at a time, however many there are.
 
+A *part* of a run is every n-th shard, so that several processes or machines make a run together, each the shards of its part.
+
 Not here: what a run has to hold (`swirl.stages.chunks`), and who writes it.
 """
 
@@ -10,10 +12,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from swirl.errors import RecordError
+from swirl.errors import ConfigError, RecordError
 from swirl.records import read
 from swirl.types import JudgedStep, Trajectory, Verdict
 
@@ -26,6 +29,45 @@ class Judged(Struct, frozen=True):
     """Judge's file (`verdicts` for the run's own judge, `verdicts-NAME` for another) -> one entry a step, None where there is none."""
     place: tuple[Path, int]
     """File and line of the trajectory."""
+
+
+class Part(NamedTuple):
+    """One of several parts of a run; the first of one is all of it."""
+
+    number: int = 1
+    """From 1."""
+    of: int = 1
+
+    @classmethod
+    def read(cls, text: str) -> "Part":
+        """The part that a flag names, all for an empty one; raises `ConfigError` where it names none.
+
+        >>> Part.read("2/8"), Part.read("").whole
+        (Part(number=2, of=8), True)
+        """
+        found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text or "1/1")
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise ConfigError(
+                f"--part: expected which part of how many, e.g. 2/8 for the second of eight, found {text!r}"
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the run."""
+        return self.of == 1
+
+    def has(self, shard: int) -> bool:
+        """Whether a shard belongs to it.
+
+        >>> [shard for shard in range(9) if Part(2, 4).has(shard)]
+        [1, 5]
+        """
+        return shard % self.of == self.number - 1
+
+
+ALL = Part()
+"""The whole of a run."""
 
 
 def shard(path: Path, number: int) -> Path:
@@ -49,6 +91,13 @@ def shards(path: Path) -> list[Path]:
             f"expected {shard(path, missing)}, because {shard(path, numbers[-1]).name} is there, found none: put the missing shard back"
         )
     return [shard(path, number) for number in numbers]
+
+
+def expect(path: Path, count: int) -> None:
+    """Have so many shards of a file there, empty where nothing is written yet, so that one that is lost later is missed."""
+    for expected in (shard(path, number) for number in range(count)):
+        if not expected.exists():
+            expected.touch()
 
 
 def trajectories(folder: Path) -> Iterator[Trajectory]:

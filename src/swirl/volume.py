@@ -4,7 +4,7 @@ About: a trajectory takes `STEPS` steps, and whatever is written or found is hal
 already, they say how it goes. At most: all steps that it may take, each as long as it may be. A token is taken for four characters.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from swirl.policies import Sampling
@@ -86,7 +86,7 @@ def summed(volumes: Iterable[Volume]) -> Volume:
 
 
 def plays(
-    asked: Iterable[tuple[Rules, Question, int]], sampling: Sampling, recorded: Sequence[Trajectory], found: int
+    asked: Iterable[tuple[Rules, Question, int]], sampling: Sampling, recorded: Iterable[Trajectory], found: int
 ) -> list[Play]:
     """How trajectories go that are not there yet, so many a question, where a search shows `found` tokens at most."""
     habits = _habits(recorded)
@@ -104,11 +104,14 @@ def plays(
     return going
 
 
-def _habits(recorded: Sequence[Trajectory]) -> tuple[float, float, float] | None:
+def _habits(recorded: Iterable[Trajectory]) -> tuple[float, float, float] | None:
     """Steps of a trajectory, tokens of an action and tokens that a step adds, on average; None where there is no step."""
-    steps = [step for trajectory in recorded for step in trajectory.steps]
-    if not steps:
-        return None
-    written = sum(len(step.token_ids) or tokens(step.thinking + step.text) for step in steps)
-    seen = sum(tokens(step.text + (step.observation.text if step.observation else "")) for step in steps)
-    return len(steps) / len(recorded), written / len(steps), seen / len(steps)
+    count = steps = 0
+    written = seen = 0.0
+    for trajectory in recorded:
+        count += 1
+        for step in trajectory.steps:
+            steps += 1
+            written += len(step.token_ids) or tokens(step.thinking + step.text)
+            seen += tokens(step.text + (step.observation.text if step.observation else ""))
+    return (steps / count, written / steps, seen / steps) if steps else None

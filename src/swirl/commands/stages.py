@@ -6,10 +6,12 @@ from pathlib import Path
 
 from swirl import stages
 from swirl.commands.words import Command, Settings, flag, parse, take
+from swirl.errors import ConfigError
 from swirl.judges import JudgeName
 from swirl.recipe import load_recipe
 from swirl.run import Run
 from swirl.settings import RunConfig
+from swirl.shards import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +39,14 @@ class GenerateCommand(StageCommand):
     """Write trajectories.jsonl: the policy answers each training question several times, step by step, with its tools.
 
     Example: swirl generate runs/mine --recipe gsm8k --generate.questions 100
+    Example: swirl generate runs/mine --part 2/8
     """
 
     recipe: str = ""
     """The recipe to take settings from, for a new run folder."""
+    part: str = ""
+    """Only every n-th shard, e.g. 2/8 for the second of eight parts: start the others beside it, here or on machines that share the disk.
+    Budgets of servers are counted by each from what was spent when it began."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class JudgeCommand(StageCommand):
 
     compare: tuple[JudgeName, ...] = ()
     """Two judges: judge with both and print how far they agree, the second taken as the truth."""
+    part: str = ""
+    """Only every n-th shard, e.g. 2/8, whose trajectories are there: start the other parts beside it, as those of swirl generate."""
     calibrate: str = ""
     """Measure the run's judge against a truth, and on adversarial actions: reference, solver, or a file of your own labels."""
 
@@ -88,8 +96,16 @@ def _stage(name: str, words: Sequence[str]) -> None:
     path, recipe = Path(first), flag(flags, "--recipe")
     config = load_recipe(recipe).config if recipe else Run.open(path).config if first else RunConfig()
     command = parse(usage, flags, kind(config=config))
+    if isinstance(command, GenerateCommand | JudgeCommand) and command.part:
+        return _part(stage, path, command)
     asked = command if isinstance(command, JudgeCommand) else JudgeCommand(config=config)
     stages.run_stage(stage, path, command.config, redo=command.redo, compare=asked.compare, calibrate=asked.calibrate)
+
+
+def _part(stage: str, path: Path, command: GenerateCommand | JudgeCommand) -> None:
+    if isinstance(command, JudgeCommand) and (command.compare or command.calibrate):
+        raise ConfigError("--part: expected neither --compare nor --calibrate beside it, which need all of the run")
+    stages.run_part(stage, path, command.config, Part.read(command.part), redo=command.redo)
 
 
 COMMANDS = {name: Command(kind, _stage) for name, kind in _KINDS.items()}

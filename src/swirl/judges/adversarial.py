@@ -7,9 +7,11 @@ that the judge is lenient, not that it errs.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from swirl.judges import StepSample
@@ -137,22 +139,30 @@ class Acceptance(Struct, frozen=True, kw_only=True):
     """Of the malformed actions, those accepted: none, unless the judge is broken."""
 
 
-def draw(states: Sequence[Trajectory], *, seed: int, most: int = STATES) -> list[Trajectory]:
+def draw(states: Iterable[Trajectory], *, seed: int, most: int = STATES) -> list[Trajectory]:
     """Some of the states, without putting back, in their order. Equal ones count once: samples of a question begin alike, and a judge that
-    is asked the same again tells nothing new.
+    is asked the same again tells nothing new. The states are gone through twice, and none but those that are drawn is kept.
 
     >>> from swirl.types import Question, Rules
     >>> states = [Trajectory(id=str(i), question=Question(id=str(i), task="t", text="?"), rules=Rules()) for i in range(9)]
     >>> len(draw(states, seed=1, most=4)), draw(states, seed=1, most=20) == states
     (4, True)
     """
-    distinct = list({_asked(state): state for state in reversed(states)}.values())[::-1]
+    firsts: dict[bytes, int] = {}
+    for place, state in enumerate(states):
+        asked = _asked(state)
+        firsts[asked] = firsts.pop(asked, place)
+    distinct = list(firsts.values())
     chosen = random.Random(derive(seed, "adversarial")).sample(range(len(distinct)), min(most, len(distinct)))
-    return [distinct[place] for place in sorted(chosen)]
+    wanted = {distinct[place]: None for place in sorted(chosen)}
+    found = {place: state for place, state in enumerate(states) if place in wanted}
+    return [found[place] for place in wanted]
 
 
-def _asked(state: Trajectory) -> tuple[str, ...]:
-    return (state.question.task, state.question.id, *(step.text for step in state.steps))
+def _asked(state: Trajectory) -> bytes:
+    """What tells states apart."""
+    told = (state.question.task, state.question.id, *(step.text for step in state.steps))
+    return blake2b(msgspec.msgpack.encode(told), digest_size=16).digest()
 
 
 def adversarial(states: Sequence[Trajectory]) -> list[Adversarial]:

@@ -6,7 +6,7 @@
 `step` counts from 0, as in verdicts.jsonl. A score of 0.5 or more is good. Steps without a label are left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def read_labels(path: Path) -> dict[tuple[str, int], tuple[Verdict, str]]:
 
 
 def placed(
-    labels: Mapping[tuple[str, int], tuple[Verdict, str]], trajectories: Sequence[Trajectory]
+    labels: Mapping[tuple[str, int], tuple[Verdict, str]], trajectories: Iterable[Trajectory]
 ) -> dict[tuple[str, int], Verdict]:
     """The labels alone, once each is known to be of a step that is there; raises `RecordError` where one is not."""
     steps = {each.id: len(each.steps) for each in trajectories}

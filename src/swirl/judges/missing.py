@@ -72,6 +72,16 @@ class Missing:
         )
 
 
+def together(several: Iterable[Missing]) -> Missing:
+    """Counts over several sets of verdicts, as one."""
+    found = Missing()
+    for each in several:
+        found.total += each.total
+        found.by_status += each.by_status
+        found.by_kind += each.by_kind
+    return found
+
+
 class Counting:
     """A judge whose missing verdicts are counted, e.g. over a whole training."""
 

@@ -13,9 +13,11 @@ from swirl import processes
 from swirl.engine import require_extra
 from swirl.errors import ConfigError
 from swirl.judges import JudgeName
+from swirl.locks import locked, shared
 from swirl.report import write_report
-from swirl.run import Run, locked
+from swirl.run import Run
 from swirl.settings import RunConfig
+from swirl.shards import Part
 from swirl.spending import line, spent
 from swirl.stages.calibrate import calibrate_judge, require_truth
 from swirl.stages.check import check
@@ -85,6 +87,34 @@ def run_stage(
             calibrate_judge(run, calibrate)
         else:
             STAGES[name](run)
+
+
+PARTED: Mapping[str, Callable[[Run, Part], object]] = {
+    "generate": generate,
+    "judge": lambda run, part: judge(run, part=part),
+}
+"""Stages of which several processes, or machines that share a disk, may each do a part."""
+
+
+def run_part(name: str, path: Path, config: RunConfig, part: Part, *, redo: bool = False) -> None:
+    """A part of a stage's shards, beside other processes that do other parts. The first one makes the run folder where it is not there;
+    while several are at work, all have the same settings."""
+    if redo:
+        raise ConfigError(
+            f"--part: expected no --redo beside it, which would remove what other parts have written; run `swirl {name} {path} --redo` "
+            "without a part first, stop it once it has begun, and then start the parts"
+        )
+    check(config, [name])
+
+    def prepare(alone: bool) -> Run:
+        if alone:
+            return _prepare(name, path, config, redo)
+        run = Run.open(path)
+        run.join(config)
+        return run
+
+    with shared(path, prepare) as run, _totalled(run):
+        PARTED[name](run, part)
 
 
 @contextmanager

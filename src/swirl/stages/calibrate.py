@@ -5,7 +5,7 @@ filters and rewards.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import structs
@@ -22,14 +22,15 @@ from swirl.judges.calibration import Point, calibrate
 from swirl.judges.labels import placed, read_labels
 from swirl.records import read, write_json
 from swirl.run import Run
+from swirl.shards import shards
 from swirl.stages.generate import generated
-from swirl.stages.judge import KNOWING, judged_by
+from swirl.stages.judge import KNOWING, judged_by, without_reason
 from swirl.stages.start import initial_policy, judge_server
 from swirl.terminal import say
 from swirl.types import JudgedStep, Trajectory, Verdict, VerdictStatus
 
-_Truths = Mapping[str, Sequence[Verdict]]
-"""Trajectory -> the truth of each step; without a score where it is not known."""
+_Judged = Iterable[tuple[Trajectory, Sequence[Verdict], Sequence[Verdict]]]
+"""Trajectories with the verdicts on their steps and the truth of each; without a score where it is not known."""
 
 
 def require_truth(truth: str, own: str) -> None:
@@ -52,14 +53,10 @@ def calibrate_judge(run: Run, truth: str) -> Calibration:
     and where the truth is known of none of the steps."""
     own = run.config.judge.name
     require_truth(truth, own)
-    trajectories = generated(run)
-    labels = None if truth in KNOWING else placed(read_labels(Path(truth).expanduser()), trajectories)
-    verdicts = judged_by(run, own, trajectories)
-    truths = judged_by(run, truth, trajectories) if labels is None else _labelled(labels, trajectories)
-    points, left_out = _points(trajectories, verdicts, truths)
+    points, left_out = _points(_known(run, own, truth) if truth in KNOWING else _labelled(run, own, truth))
     judging = open_judge(own, run.config.judge, initial_policy(run), run.config.seed, judge_server(run, "judge"))
     _require_made_by(run, judging.name)
-    states = draw([state for trajectory in trajectories for state in decompose(trajectory)], seed=run.config.seed)
+    states = draw(_States(run), seed=run.config.seed)
     played = adversarial(states)
     say(f"calibrate ({own}): {len(played)} adversarial actions at {len(states)} states")
     found = _played(judging, [each.sample for each in played])
@@ -84,12 +81,16 @@ def calibrate_judge(run: Run, truth: str) -> Calibration:
 
 def _require_made_by(run: Run, judge: str) -> None:
     """Raise where the run's verdicts are of another judge than the one that is so called now."""
-    file = run.verdicts(run.config.judge.name)
-    if others := sorted({record.judge for record in read(file, JudgedStep)} - {judge}):
-        raise RunFolderError(
-            f"{file} holds verdicts of {others[0]}, and the judge now is {judge}, whose verdicts are not comparable; run "
-            f"`swirl judge {run.path} --redo`"
-        )
+    for file in shards(run.verdicts(run.config.judge.name)):
+        if others := sorted({record.judge for record in read(file, JudgedStep)} - {judge}):
+            raise _made_by(file, others[0], judge, run)
+
+
+def _made_by(file: Path, other: str, judge: str, run: Run) -> RunFolderError:
+    return RunFolderError(
+        f"{file} holds verdicts of {other}, and the judge now is {judge}, whose verdicts are not comparable; run "
+        f"`swirl judge {run.path} --redo`"
+    )
 
 
 def _played(judging: Judge | Hindsight, samples: Sequence[StepSample]) -> Sequence[Verdict]:
@@ -102,33 +103,46 @@ def _played(judging: Judge | Hindsight, samples: Sequence[StepSample]) -> Sequen
     return [settled(each.step) or next(found) for each in samples]
 
 
-def _labelled(labels: Mapping[tuple[str, int], Verdict], trajectories: Sequence[Trajectory]) -> _Truths:
+class _States:
+    """All states of a run, read anew whenever they are gone through."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return (state for trajectory in generated(self._run) for state in decompose(trajectory))
+
+
+def _known(run: Run, own: str, truth: str) -> _Judged:
+    return ((trajectory, mine, known) for trajectory, (mine, known) in judged_by(run, (own, truth)))
+
+
+def _labelled(run: Run, own: str, truth: str) -> _Judged:
+    labels = placed(read_labels(Path(truth).expanduser()), generated(run))
     unknown = Verdict(None, "no label", VerdictStatus.REFUSED)
-    return {
-        each.id: [labels.get((each.id, index), unknown) for index in range(len(each.steps))] for each in trajectories
-    }
+    for each, (mine,) in judged_by(run, [own]):
+        yield each, mine, [labels.get((each.id, index), unknown) for index in range(len(each.steps))]
 
 
-def _points(
-    trajectories: Sequence[Trajectory], verdicts: _Truths, truths: _Truths
-) -> tuple[list[Point], dict[str, int]]:
+def _points(found: _Judged) -> tuple[list[Point], dict[str, int]]:
     """The steps whose truth is known, and how many of each task's are not; raises `ConfigError` where it is known of none."""
-    points, reasons, left_out = [], [], Counter[str]()
-    for trajectory in trajectories:
-        steps = zip(trajectory.steps, verdicts[trajectory.id], truths[trajectory.id], strict=True)
-        for index, (step, judged, truth) in enumerate(steps):
+    points, reason, left_out = [], "", Counter[str]()
+    for trajectory, verdicts, truths in found:
+        for index, (step, judged, truth) in enumerate(zip(trajectory.steps, verdicts, truths, strict=True)):
             if truth.score is None:
                 left_out[trajectory.question.task] += 1
-                reasons.append(truth.reason)
+                reason = reason or truth.reason
                 continue
             question = f"{trajectory.question.task}\x1f{trajectory.question.id}"
-            points.append(Point(judged, truth, index, len(step.text), kind_of(step), question))
-    if reasons and not points:
-        raise ConfigError(reasons[0])
+            point = Point(without_reason(judged), without_reason(truth), index, len(step.text), kind_of(step), question)
+            points.append(point)
+    if left_out and not points:
+        raise ConfigError(reason)
     return points, dict(left_out)
 
 
 def _made_of(run: Run, truth: str) -> dict[str, str]:
-    files = [run.trajectories, run.verdicts(run.config.judge.name)]
-    files.append(run.verdicts(truth) if truth in KNOWING else Path(truth).expanduser().resolve())
+    recorded = [run.trajectories, run.verdicts(run.config.judge.name)]
+    own = [] if truth in KNOWING else [Path(truth).expanduser().resolve()]
+    files = [file for first in [*recorded, *([] if own else [run.verdicts(truth)])] for file in shards(first)] + own
     return {file.name if file.parent == run.path else str(file): digest_of(file) for file in files}

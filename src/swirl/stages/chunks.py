@@ -6,6 +6,7 @@ of it is made twice (`resume_any`); once all is there it is put in order (`in_or
 may have cost a night and somebody may want it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from swirl.errors import ConfigError, RunFolderError
-from swirl.records import Appender, read, reorder
+from swirl.records import Appender, num_lines, read, reorder
 from swirl.terminal import say
 from swirl.types import Question
 
@@ -76,10 +77,7 @@ class Plan(Generic[T]):
         seen: set[str] = set()
         for item in self.items:
             if item.name in seen:
-                raise ConfigError(
-                    f"{item.task or self.path}: expected questions with ids of their own, found two with the id {item.question!r}; "
-                    "rename one of them"
-                )
+                raise same_id(item.task or str(self.path), item.question)
             seen.add(item.name)
 
     @property
@@ -94,13 +92,20 @@ class Plan(Generic[T]):
 
     def num_done(self) -> int:
         """How many records stand in whole chunks; 0 where there is no file yet."""
-        return _whole(self, _found(self, list(read(self.path, self.kind))))[1] if self.path.exists() else 0
+        return _whole(self, _found(self, read(self.path, self.kind)))[1] if self.path.exists() else 0
+
+
+def same_id(where: str, question: str) -> ConfigError:
+    """The error where two questions have one id, which what is made of them is filed under."""
+    return ConfigError(
+        f"{where}: expected questions with ids of their own, found two with the id {question!r}; rename one of them"
+    )
 
 
 def resume(out: "Appender[T]", plan: Plan[T]) -> int:
     """The first chunk that is not there whole; what is there of it, and all that follows, is dropped with a remark."""
     _tell_torn(out)
-    found = _found(plan, list(read(plan.path, plan.kind)))
+    found = _found(plan, read(plan.path, plan.kind))
     chunk, done = _whole(plan, found)
     surplus = len(found) - done
     if surplus and chunk == len(plan.chunks):
@@ -122,7 +127,7 @@ def resume_any(out: "Appender[T]", plan: Plan[T]) -> set[str]:
 
 def in_order(plan: Plan[T]) -> bool:
     """Put the records of a file into the plan's order, without those whose place was taken, whole or not at all, once all of them are
-    there; whether they are. To be called when its `Appender` is closed, by whoever holds the run folder."""
+    there; whether they are. To be called by whoever holds its `Appender`, and appends nothing after that."""
     lines = {item.name: line for line, (item, _) in enumerate(latest(plan))}
     if len(lines) < len(plan.items):
         return False
@@ -135,16 +140,32 @@ def _tell_torn(out: "Appender[T]") -> None:
         say(f"{out.path.name}: {out.torn_bytes} bytes of an unfinished line were cut off")
 
 
-def finished(plan: Plan[T], keep: Callable[[T], T] | None = None) -> list[T]:
-    """The records of a file that has to be there whole, for the stages that read it; of each, what `keep` makes of it."""
-    records: dict[str, T] = {}
+def finished(plan: Plan[T]) -> Iterator[T]:
+    """The records of a file that has to be there whole, one by one, for the stages that read it. One that takes the place of another comes
+    after it. Raises before the first where there are too few, so that nothing is built on what is unfinished."""
+    require_whole(plan)
+    names: set[str] = set()
     for item, record in latest(plan):
-        records[item.name] = keep(record) if keep else record
-    if len(records) < len(plan.items):
+        names.add(item.name)
+        yield record
+    _require(plan, len(names))
+
+
+def require_whole(plan: Plan[T]) -> None:
+    """Raise where a file has fewer records than it has to; nothing of it is decoded."""
+    _require(plan, num_lines(plan.path))
+
+
+def _require(plan: Plan[T], found: int) -> None:
+    if found < len(plan.items):
         raise RunFolderError(
-            f"`{plan.stage}` is unfinished ({len(records)} of {len(plan.items)} {plan.unit}): run `{plan.command}` first"
+            f"`{plan.stage}` is unfinished ({found} of {len(plan.items)} {plan.unit}{_place(plan)}): run `{plan.command}` first"
         )
-    return list(records.values())
+
+
+def _place(plan: Plan[T]) -> str:
+    """In which shard, where it is not the first."""
+    return f" in {plan.path.name}" if re.search(r"-\d{5}\.", plan.path.name) else ""
 
 
 def latest(plan: Plan[T]) -> Iterator[tuple[Item, T]]:

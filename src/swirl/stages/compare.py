@@ -5,6 +5,7 @@ A comparison goes over the steps that both can judge: a judge may know the quest
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
@@ -15,8 +16,7 @@ from rich.table import Table
 from swirl.errors import ConfigError
 from swirl.judges.agreement import KINDS, Agreement, agreement, kind_of
 from swirl.run import Run
-from swirl.stages.generate import generated
-from swirl.stages.judge import KNOWING, judged_by
+from swirl.stages.judge import KNOWING, judged_by, without_reason
 from swirl.types import Verdict, VerdictStatus
 
 
@@ -33,12 +33,16 @@ class Comparison(msgspec.Struct, frozen=True):
 def compare(run: Run, first: str, second: str) -> Comparison:
     """How far two judges agree on this run's steps, the second taken as the truth; raises `ConfigError` where one of them knows none of the
     questions."""
-    trajectories = generated(run)
-    judged, truth = (judged_by(run, name, trajectories) for name in (first, second))
     steps = [
-        _JudgedTwice(trajectory.question.task, kind_of(step), mine, theirs, _refusal({first: mine, second: theirs}))
-        for trajectory in trajectories
-        for step, mine, theirs in zip(trajectory.steps, judged[trajectory.id], truth[trajectory.id], strict=True)
+        _JudgedTwice(
+            trajectory.question.task,
+            kind_of(step),
+            without_reason(mine),
+            without_reason(theirs),
+            intern(_refusal({first: mine, second: theirs})),
+        )
+        for trajectory, (judged, truth) in judged_by(run, (first, second))
+        for step, mine, theirs in zip(trajectory.steps, judged, truth, strict=True)
     ]
     known = [step for step in steps if not step.refusal]
     if steps and not known:

@@ -1,6 +1,6 @@
 """A dry run: what a run would ask of services from where its folder stands. Nothing is sent to a service, and nothing is written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from swirl.judges.missing import PASSING
 from swirl.records import read
 from swirl.run import STAGES, Run
 from swirl.settings import RunConfig
+from swirl.shards import shards, trajectories
 from swirl.stages.check import check
 from swirl.stages.start import rules_of
 from swirl.tasks import Task
@@ -61,7 +62,7 @@ def _known(run: Run) -> Known:
             for task in map(open_task, config.generate.tasks)
         ],
         held_out=[_held_out(run, task) for task in map(open_task, config.evaluate.tasks)],
-        trajectories=list(read(run.trajectories, Trajectory)) if run.trajectories.exists() else (),
+        trajectories=_Recorded(run.path),
         judged=_judged(run.verdicts(config.judge.name)),
         warm=run.warm_model.exists(),
         updates=_updates(run),
@@ -77,10 +78,19 @@ def _held_out(run: Run, task: Task) -> tuple[Rules, list[Question]]:
     return rules, list(islice(task.questions("test", config.draw), config.questions))
 
 
-def _judged(file: Path) -> set[tuple[str, int]]:
-    if not file.exists():
-        return set()
-    return {(one.trajectory, one.step) for one in read(file, JudgedStep) if one.verdict.status not in PASSING}
+class _Recorded:
+    """The trajectories of a run folder, read anew whenever they are gone through."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return trajectories(self._folder)
+
+
+def _judged(first: Path) -> set[tuple[str, int]]:
+    there = (one for file in shards(first) for one in read(file, JudgedStep))
+    return {(one.trajectory, one.step) for one in there if one.verdict.status not in PASSING}
 
 
 def _updates(run: Run) -> int:

@@ -96,8 +96,14 @@ def trained(run: Run) -> bool:
 
 def _data(run: Run) -> Sequence[Trajectory]:
     """What training is on: whole trajectories where they are imitated, else their states."""
-    kept = [structs.replace(each, rules=tagged(each.rules)) for each in kept_of(run)]
-    return kept if run.config.train.objective == "sft" else [state for each in kept for state in decompose(each)]
+    kept = (_lean(each) for each in kept_of(run))
+    return list(kept) if run.config.train.objective == "sft" else [state for each in kept for state in decompose(each)]
+
+
+def _lean(trajectory: Trajectory) -> Trajectory:
+    """As training holds it: without log-probabilities, which are of the policy that wrote it and play no part."""
+    steps = tuple(structs.replace(step, logprobs=()) for step in trajectory.steps)
+    return structs.replace(trajectory, rules=tagged(trajectory.rules), steps=steps)
 
 
 def _updates_done(run: Run, data: Sequence[Trajectory]) -> int:
