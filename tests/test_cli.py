@@ -46,7 +46,10 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["train", "--seed", "2", "runs/x"], "expected `swirl train RUN [OPTIONS]`, found '--seed' in place of RUN"),
         (["run", "demo", "--train.update", "3"], "--train.updates INT"),
         (["run", "demo", "--train.updates", "many"], "invalid literal for int() with base 10: 'many'"),
-        (["run", "demo", "--filter.rule", "proces"], "Expected one of ('none', 'process', 'outcome', 'both')"),
+        (
+            ["run", "demo", "--filter.rule", "proces"],
+            "Expected one of ('none', 'process', 'outcome', 'both', 'either')",
+        ),
         (["judge"], "expected `swirl judge RUN [OPTIONS]`, found nothing in place of RUN"),
         (["judge", "no/such/run", "--recipe", "smoke"], "Unrecognized options: --recipe"),
         (["judge", "no/such/run"], "expected a run folder at no/such/run, found no run.toml in it"),

@@ -31,7 +31,8 @@ def test_a_configuration_survives_being_written_and_read() -> None:
         ("[train]\nupdates = 'many'", "train.updates: Expected `int`, got `str`"),
         (
             "[filter]\nrule = 'proces'",
-            "filter.rule: Invalid enum value 'proces'; expected one of 'none', 'process', 'outcome', 'both'; did you mean 'process'?",
+            "filter.rule: Invalid enum value 'proces'; expected one of 'none', 'process', 'outcome', 'both', 'either'; did you mean "
+            "'process'?",
         ),
         ("[judge]\nname = 'sovler'", "judge.name: Invalid enum value 'sovler'; expected one of 'rule', 'solver'"),
         ("[generate]\nsamples = 0", "generate.samples must be at least 1, found 0"),

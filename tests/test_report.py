@@ -13,11 +13,12 @@ from rich.console import Console
 from swirl import plots
 from swirl.errors import RecordError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When
-from swirl.filters import Decision, Kept, Rule, Selection
+from swirl.filters import Check, Decision, Rule
 from swirl.records import Appender, write_json
 from swirl.report import write_report
 from swirl.run import Run
 from swirl.samples import changed_questions, evaluated_samples, training_samples
+from swirl.selection import Selection, document
 from swirl.services.ledger import Request, Usage
 from swirl.settings import RunConfig
 from swirl.spending import spent
@@ -283,9 +284,14 @@ def test_before_and_after_are_paired_by_question(run: Run) -> None:
 def test_a_step_that_was_judged_twice_is_shown_with_the_last_verdict(run: Run) -> None:
     decisions = (Decision(trajectory="q0/0", kept=True, reason="passed"),)
     kept = Selection(
-        rule=Rule.NONE, judge="solver", num_trajectories=1, rules={Rule.NONE: Kept(1)}, decisions=decisions
+        rule=Rule.NONE,
+        judges=("solver",),
+        num_trajectories=1,
+        survival={Rule.NONE: {Check.STEPS: 1}},
+        fallen={Check.STEPS: {}},
+        decisions=decisions,
     )
-    write_json(run.selection, kept)
+    run.selection.write_bytes(document(kept))
     judged = [JudgedStep(trajectory="q0/0", step=0, judge="solver", verdict=Verdict(score)) for score in (1.0, 0.0)]
     with Appender(run.trajectories, Trajectory) as out, Appender(run.verdicts("rule"), JudgedStep) as verdicts:
         out.append([record(0, "before", "greedy", correct=True).trajectory])
@@ -301,8 +307,13 @@ def test_a_step_that_was_judged_twice_is_shown_with_the_last_verdict(run: Run) -
         ("selection.json", "[]", "Expected `object`, got `array`; run `swirl filter"),
         (
             "selection.json",
-            '{"schema": "swirl.selection/1", "rule": "none", "judge": "x", "num_trajectories": 0, "rules": {}}',
+            '{"schema": "swirl.selection/2", "rule": "none", "judges": ["x"], "num_trajectories": 0, "survival": {}, "fallen": {}}',
             "missing required field `decisions`; run `swirl filter",
+        ),
+        (
+            "selection.json",
+            '{"schema": "swirl.selection/1", "rule": "none", "judge": "x", "num_trajectories": 0, "rules": {}, "decisions": []}',
+            "schema 'swirl.selection/2', found another.*run `swirl filter",
         ),
         ("summary.json", '{"n": 3}', "missing required field `seed`; run `swirl evaluate"),
         (

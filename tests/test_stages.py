@@ -224,12 +224,14 @@ def test_the_filter_tells_why_each_trajectory_fell_and_what_other_rules_would_ke
     assert [decision.kept for decision in decisions] == [True, True, False, False]
     assert all(decision.reason.startswith("step 1 was judged bad") for decision in decisions[2:])
     selection = json.loads(run.selection.read_text())
-    assert {rule: told["kept"] for rule, told in selection["rules"].items()} == {
-        "none": 4,
-        "process": 2,
-        "outcome": 2,
-        "both": 2,
+    assert selection["survival"] == {
+        "none": {"steps": 4},
+        "process": {"steps": 4, "process": 2},
+        "outcome": {"steps": 4, "outcome": 2},
+        "both": {"steps": 4, "process": 2, "outcome": 2},
+        "either": {"steps": 4, "either": 2},
     }
+    assert selection["fallen"] == {"steps": {}, "process": {"step 1 was judged bad": 2}}
 
 
 def test_the_filter_trims_to_the_size_asked_for(run: Run) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from swirl import processes
-from swirl.commands import evaluate, index, recipes, report, run, stages
+from swirl.commands import evaluate, filter, index, recipes, report, run, stages, train
 from swirl.commands.words import Command
 from swirl.errors import ConfigError, SwirlError
 from swirl.settings import nearest
@@ -18,6 +18,8 @@ from swirl.terminal import say
 COMMANDS: Mapping[str, Command] = {
     **run.COMMANDS,
     **stages.COMMANDS,
+    **filter.COMMANDS,
+    **train.COMMANDS,
     **evaluate.COMMANDS,
     **report.COMMANDS,
     **index.COMMANDS,

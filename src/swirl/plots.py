@@ -121,6 +121,28 @@ def bars(
     return _svg(figure)
 
 
+def funnel(left: Sequence[tuple[str, int]]) -> str:
+    """How many are left after each check: (label, count), one bar a row, all of them first. Empty where there is nothing.
+
+    >>> funnel([("all", 40), ("every step judged good", 12)]).startswith("<svg")
+    True
+    """
+    if not left:
+        return ""
+    figure = Figure(figsize=(9, 0.5 + 0.3 * len(left)), layout="constrained")
+    axes = figure.subplots()
+    most = max(1, *(count for _, count in left))
+    for place, (_, count) in enumerate(left):
+        axes.barh(-place, count, height=0.6, color=AFTER if place else INK, alpha=0.8)
+        axes.annotate(f"{count:,}", (count, -place), xytext=(5, -3), textcoords="offset points", color=INK)
+    axes.set_yticks([-place for place in range(len(left))], [label for label, _ in left])
+    axes.set_xlim(0, 1.12 * most)
+    axes.set_xlabel("trajectories left")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    _quiet(axes)
+    return _svg(figure)
+
+
 def lines(series: Mapping[str, Sequence[Point]], across: str, up: str, *, doubling: bool = False) -> str:
     """One line a name through its points, with intervals where they are known; `doubling` spaces equal ratios equally.
 

@@ -5,7 +5,7 @@ A part whose files are not there yet says so; nothing is computed here that is n
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from swirl.calibrated import (
     read_calibration,
     title,
 )
-from swirl.filters import Selection
 from swirl.records import read, read_document, write_atomically
 from swirl.samples import changed_questions, evaluated_samples, samples_of_one, training_samples
+from swirl.selection import Selection
 from swirl.summary import read_summary
+from swirl.survival import fell_rows, survival_rows, survivors
 from swirl.types import Trajectory
 
 
@@ -53,7 +54,7 @@ def view(path: Path) -> dict[str, Any]:
         **(_evaluation(path, summary) if summary else {}),
         "curves": _curves(path / "train" / "metrics.jsonl"),
         "selection": selection,
-        "reasons": _reasons(selection),
+        "survival": _survival(selection) if selection else None,
         "calibration": _calibration(path),
         **_samples(path, summary),
         "trained": training_samples(path, selection),
@@ -109,6 +110,17 @@ def _calibration(path: Path) -> dict[str, Any] | None:
         "accepted": acceptance_rows(found.families),
         "actions": acceptance_rows(found.actions),
         "about": ACCEPTED,
+    }
+
+
+def _survival(selection: Selection) -> dict[str, Any]:
+    """What the page shows of a filter's checks."""
+    from swirl.plots import funnel
+
+    return {
+        "rows": survival_rows(selection),
+        "fell": fell_rows(selection),
+        "plot": funnel(survivors(selection)),
     }
 
 
@@ -184,13 +196,3 @@ def _curves(metrics: Path) -> str:
             "drift in training (nats a token)": [update.drift for update in updates],
         }
     )
-
-
-def _reasons(selection: Selection | None, most: int = 8) -> Sequence[tuple[str, int]]:
-    """Why trajectories fell, the commonest reasons first; a judge's own words are left out."""
-    counts: dict[str, int] = {}
-    for decision in selection.decisions if selection else ():
-        if not decision.kept:
-            reason = decision.reason.partition(":")[0]
-            counts[reason] = counts.get(reason, 0) + 1
-    return sorted(counts.items(), key=lambda item: -item[1])[:most]

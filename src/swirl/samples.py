@@ -6,8 +6,8 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.filters import Selection
 from swirl.records import read
+from swirl.selection import Selection
 from swirl.shards import judged
 from swirl.types import JudgedStep, Malformed, Step, Trajectory, Verdict
 

@@ -70,6 +70,18 @@ ALL = Part()
 """The whole of a run."""
 
 
+class Named(NamedTuple):
+    """A trajectory by its id alone."""
+
+    id: str
+    place: tuple[Path, int]
+    """File and line."""
+
+
+class _Id(Struct, frozen=True, tag=Trajectory.__struct_config__.tag, tag_field="schema"):
+    id: str
+
+
 def shard(path: Path, number: int) -> Path:
     """The file of a shard, given the first one's.
 
@@ -104,6 +116,13 @@ def trajectories(folder: Path) -> Iterator[Trajectory]:
     """Every trajectory of a run folder, shard by shard."""
     for path in shards(folder / Trajectory.FILE):
         yield from read(path, Trajectory)
+
+
+def ids(folder: Path) -> Iterator[Named]:
+    """The id of every trajectory of a run folder, and where it stands; all else is skipped unseen."""
+    for path in shards(folder / Trajectory.FILE):
+        for line, each in enumerate(read(path, _Id), start=1):
+            yield Named(each.id, (path, line))
 
 
 def judged(folder: Path, files: Sequence[str] | None = None) -> Iterator[Judged]:

@@ -18,10 +18,10 @@ from rich.text import Text
 from swirl import stages
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.filters import Selection
 from swirl.recipe import Arm, Recipe
 from swirl.records import read, read_document, write_json
 from swirl.run import RULES, Run
+from swirl.selection import Selection
 from swirl.settings import RunConfig, configure, differences, flat, merge, to_table
 from swirl.spending import line, spent
 from swirl.stages.check import check
@@ -31,8 +31,8 @@ from swirl.terminal import say
 
 _START = ("seed", "policy.", "search.", "warm_start.")
 SHARED = {
-    "trajectories.jsonl": (*_START, "generate."),
-    "verdicts.jsonl": (*_START, "generate.", "judge."),
+    "trajectories*.jsonl": (*_START, "generate."),
+    "verdicts*.jsonl": (*_START, "generate.", "judge."),
     "evaluation/before-*.jsonl": (*_START, *RULES, "judge.", "evaluate."),
 }
 """File -> the settings that decide its content, by how their names begin. Arms that agree on these share the file."""

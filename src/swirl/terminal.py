@@ -24,11 +24,35 @@ class Advance(Protocol):
 
 _SECONDS_A_LINE = 30.0
 """Plain lines come no closer than this."""
+_JOINERS = "\u200c\u200d"
+"""Invisible, but part of how some scripts are written."""
 
 
 def console() -> Console:
     """Where notes and progress go: standard error, so that results on standard output can be piped."""
     return Console(stderr=True, highlight=False)
+
+
+def results() -> Console:
+    """Where results go: standard output, without any colour or style where it is no terminal or NO_COLOR is set."""
+    return Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+
+
+def harmless(text: str) -> str:
+    """Text from outside as it can be shown in a terminal: line breaks stay, and whatever else would move the cursor, change colours, hide
+    text or turn it around is written out.
+
+    >>> harmless("a\\x1b[31m b\\u202e\\tc")
+    'a\\\\x1b[31m b\\\\u202e    c'
+    """
+    lines = text.replace("\r\n", "\n").replace("\t", "    ")
+    if lines.isprintable():
+        return lines
+    return "".join(each if each.isprintable() or each in "\n" + _JOINERS else _written_out(each) for each in lines)
+
+
+def _written_out(character: str) -> str:
+    return " " if character.isspace() and ord(character) >= 0xA0 else character.encode("unicode_escape").decode()
 
 
 def say(text: str) -> None:

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from swirl import stages
 from swirl.commands.results import show
-from swirl.commands.stages import StageCommand
-from swirl.commands.words import Command, parse, take
-from swirl.run import Run
-from swirl.settings import RunConfig
+from swirl.commands.stages import StageCommand, over_run
+from swirl.commands.words import Command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +18,7 @@ class ReportCommand(StageCommand):
 
 
 def _report(name: str, words: Sequence[str]) -> None:
-    usage = f"{name} RUN"
-    first, flags = take(words, usage)
-    path = Path(first)
-    command = parse(usage, flags, ReportCommand(config=Run.open(path).config if first else RunConfig()))
+    path, command = over_run(name, words, ReportCommand)
     stages.run_stage("report", path, command.config, redo=command.redo)
     show(path)
 

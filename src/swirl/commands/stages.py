@@ -1,8 +1,9 @@
-"""`swirl warm-start`, `generate`, `judge`, `filter`, `and `train`: one stage over a run folder."""
+"""`swirl warm-start`, `generate` and `judge`: one stage over a run folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from swirl import stages
 from swirl.commands.words import Command, Settings, flag, parse, take
@@ -21,6 +22,17 @@ class StageCommand:
     config: Settings
     redo: bool = False
     """Remove what this stage and those after it have written, and do it again."""
+
+
+C = TypeVar("C", bound=StageCommand)
+
+
+def over_run(name: str, words: Sequence[str], kind: type[C]) -> tuple[Path, C]:
+    """The run folder that comes first, which has to be there, and the flags after it, laid over its settings."""
+    usage = f"{name} RUN"
+    first, flags = take(words, usage)
+    path = Path(first)
+    return path, parse(usage, flags, kind(config=Run.open(path).config if first else RunConfig()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,28 +77,10 @@ class JudgeCommand(StageCommand):
     """Measure the run's judge against a truth, and on adversarial actions: reference, solver, or a file of your own labels."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FilterCommand(StageCommand):
-    """Write selection.json: which trajectories training sees, and why the rest fell. Nothing is judged again.
-
-    Example: swirl filter runs/mine --filter.rule both --redo
-    """
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainCommand(StageCommand):
-    """Step-wise RL on the kept trajectories' states (or supervised training, --train.objective sft); resumes from its last checkpoint.
-
-    Example: swirl train runs/mine --train.updates 200
-    """
-
-
 _KINDS: Mapping[str, type[StageCommand]] = {
     "warm-start": WarmStartCommand,
     "generate": GenerateCommand,
     "judge": JudgeCommand,
-    "filter": FilterCommand,
-    "train": TrainCommand,
 }
 
 

@@ -13,6 +13,7 @@ from swirl.judges.hindsight import refusal
 from swirl.settings import RunConfig
 from swirl.stages.filter import require_answers
 from swirl.stages.judge import objection
+from swirl.stages.recorded import judges_of
 from swirl.stages.start import require_server
 from swirl.tracking import require
 from swirl.types import Question
@@ -58,6 +59,11 @@ def _require_judge(name: str, asked: _Asked) -> None:
             raise ConfigError(reason)
 
 
+def _check_judging(asked: _Asked) -> None:
+    for name in judges_of(asked.config):
+        _require_judge(name, asked)
+
+
 def _check_training(asked: _Asked) -> None:
     config = asked.config
     config.policy.require_trainable()
@@ -89,7 +95,7 @@ def _check_warm_start(asked: _Asked) -> None:
 _CHECKS: Mapping[str, Callable[[_Asked], object]] = {
     "warm_start": _check_warm_start,
     "generate": lambda asked: asked.training,
-    "judge": lambda asked: _require_judge(asked.config.judge.name, asked),
+    "judge": _check_judging,
     "filter": lambda asked: require_answers(asked.training, asked.config.filter.rule),
     "train": _check_training,
     "evaluate": _check_evaluation,

@@ -1,62 +1,80 @@
-"""Filtering: which trajectories training sees, and why the rest fell."""
+"""Filtering: which trajectories training sees, and why the rest fell. One pass over what is on record; nothing is judged."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from swirl.catalog import open_task
 from swirl.errors import ConfigError, RunFolderError
-from swirl.filters import Decision, Kept, Rule, Selection, decide, trim
+from swirl.filters import Decision, Rule
 from swirl.judges.missing import Missing
-from swirl.records import read_document, write_json
+from swirl.records import read_document, write_atomically
 from swirl.run import Run
+from swirl.selection import Selecting, Selection, document
+from swirl.slim import SlimTrajectory, answer_of
 from swirl.stages.chunks import require_whole
-from swirl.stages.judged import judgements_in
-from swirl.stages.outline import outline, plan, recorded
+from swirl.stages.outline import outline, plan
+from swirl.stages.outline import recorded as trajectories_of
+from swirl.stages.recorded import Recorded, asked_of, recorded
 from swirl.stages.stream import say_missing
-from swirl.tasks import Task
 from swirl.terminal import progress, say
-from swirl.types import Question, Trajectory
+from swirl.types import Question, Step, Trajectory
+
+_REMEMBERED = 1000
+"""Grades of answers that are given again and again, by the samples of one question."""
 
 
-def select(run: Run) -> list[Decision]:
+def select(run: Run) -> Sequence[Decision]:
     """Write `selection.json`: which trajectories the rule keeps, why the rest fell, and what every other rule would keep."""
-    rule, judge, shards = run.config.filter.rule, run.config.judge.name, outline(run)
-    tasks = _grading(run, [question for own in shards for question in own.questions])
-    rules = [each for each in Rule if tasks or each in (Rule.NONE, Rule.PROCESS)]
-    kept, missing, total = dict.fromkeys(rules, 0), Missing(), sum(own.num_trajectories for own in shards)
-    decisions: list[Decision] = []
-    with progress(f"filter ({rule})", total, 0, "trajectories") as advance:
-        for own in shards:
-            for trajectory, (verdicts,) in judgements_in(run, own, [judge]):
-                correct = _correct(trajectory, tasks)
-                for each in rules:
-                    decision = decide(trajectory, verdicts, correct, each)
-                    kept[each] += decision.kept
-                    if each is rule:
-                        decisions.append(decision)
-                for step, verdict in zip(trajectory.steps, verdicts, strict=True):
-                    missing.add(step, verdict.status)
-                advance(1)
-    if rule in (Rule.PROCESS, Rule.BOTH):
-        say_missing(f"filter ({rule})", run, missing)
-    decisions = _trimmed(run, decisions, kept[rule])
-    selection = Selection(
-        rule=rule,
-        judge=judge,
-        num_trajectories=total,
-        rules={each: Kept(count) for each, count in kept.items()},
-        decisions=tuple(decisions),
-    )
-    write_json(run.selection, selection)
-    run.lap("filter", rule.value, count=total)
-    say(f"filter ({rule}): {len(selection.kept)} of {total} trajectories kept")
-    return decisions
+    config = run.config.filter
+    judges = config.judges or (run.config.judge.name,)
+    asked = asked_of(run)
+    require_answers(asked.values(), config.rule)
+    graded = all(question.answers for question in asked.values())
+    selecting, grade, missing = Selecting(config, judges, run.config.seed, graded=graded), _grading(run), Missing()
+    label = f"filter ({config.rule})"
+    with progress(label, len(asked), unit="trajectories") as advance:
+        for count, each in enumerate(recorded(run, judges, asked, config.threshold), start=1):
+            selecting.add(*each, grade(each.trajectory) if graded else None)
+            if config.rule.needs_verdicts:
+                _count(missing, each)
+            if count % 1000 == 0 or count == len(asked):
+                advance((count - 1) % 1000 + 1)
+    say_missing(label, run, missing)
+    selection = selecting.selection()
+    write_atomically(run.selection, document(selection))
+    run.lap("filter", config.rule.value, count=len(asked))
+    kept = sum(decision.kept for decision in selection.decisions)
+    if kept < config.size:
+        say(
+            f"filter.size = {config.size}, but only {kept} trajectories pass: not of equal size with arms that keep more"
+        )
+    say(f"{label}: {kept} of {len(asked)} trajectories kept")
+    return selection.decisions
 
 
-def _trimmed(run: Run, decisions: list[Decision], kept: int) -> list[Decision]:
-    wanted = run.config.filter.size
-    if kept < wanted:
-        say(f"filter.size = {wanted}, but only {kept} trajectories pass: not of equal size with arms that keep more")
-    return trim(decisions, wanted, run.config.seed) if wanted else decisions
+def _count(missing: Missing, recorded: Recorded) -> None:
+    for verdicts in recorded.verdicts.values():
+        for step, verdict in zip(recorded.trajectory.steps, verdicts, strict=True):
+            missing.add(Step(text="", action=step.action), verdict.status)
+
+
+def _grading(run: Run) -> Callable[[SlimTrajectory], bool]:
+    """Whether the answer of a trajectory is right. Samples of one question stand together and often agree, so what was graded is remembered
+    for a while."""
+    tasks = {task.name: task for task in map(open_task, run.config.generate.tasks)}
+    known: dict[tuple[str, str, str], bool] = {}
+
+    def grade(trajectory: SlimTrajectory) -> bool:
+        question, answer = trajectory.question, answer_of(trajectory)
+        if answer is None:
+            return False
+        key = (question.task, question.id, answer)
+        if key not in known:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[key] = tasks[question.task].grade(question, answer).correct
+        return known[key]
+
+    return grade
 
 
 def kept_of(run: Run) -> Iterator[Trajectory]:
@@ -73,29 +91,13 @@ def kept_of(run: Run) -> Iterator[Trajectory]:
             f"`filter` is out of date: expected {len(ids)} decisions in {run.selection}, one on each trajectory, found {len(decided)} on "
             f"{known} of them; run `swirl filter {run.path}` first"
         )
-    return (trajectory for own in shards for trajectory in recorded(run, own) if trajectory.id in kept)
-
-
-def _grading(run: Run, questions: Iterable[Question]) -> Mapping[str, Task]:
-    """The tasks that grade answers; none where questions have no gold answer and no rule needs one."""
-    known = list(questions)
-    require_answers(known, run.config.filter.rule)
-    if not all(question.answers for question in known):
-        return {}
-    return {task.name: task for task in map(open_task, run.config.generate.tasks)}
-
-
-def _correct(trajectory: Trajectory, tasks: Mapping[str, Task]) -> bool | None:
-    if not tasks:
-        return None
-    question, answer = trajectory.question, trajectory.answer
-    return answer is not None and tasks[question.task].grade(question, answer).correct
+    return (each for own in shards for each in trajectories_of(run, own) if each.id in kept)
 
 
 def require_answers(questions: Iterable[Question], rule: Rule) -> None:
     """Raise `ConfigError` where a rule compares with gold answers and a question has none."""
     unknown = next((question for question in questions if not question.answers), None)
-    if unknown is not None and rule in (Rule.OUTCOME, Rule.BOTH):
+    if unknown is not None and rule.needs_answers:
         raise ConfigError(
             f'filter.rule = "{rule}" compares with gold answers, but question {unknown.id!r} has none; add its answer, or use the rule '
             '"process" or "none"'

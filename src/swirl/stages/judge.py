@@ -23,6 +23,7 @@ from swirl.shards import ALL, Part, expect
 from swirl.stages.chunks import Plan, in_order, require_whole, resume
 from swirl.stages.judged import Judgement, has_all, judgements, verdict_plan
 from swirl.stages.outline import Shard, outline, plan, recorded
+from swirl.stages.recorded import judges_of
 from swirl.stages.start import initial_policy, judge_server, tell_unasked
 from swirl.stages.stream import kinds, require_fewer, require_same, sample_of, say_missing, statuses, stream
 from swirl.terminal import progress, say
@@ -50,10 +51,11 @@ class _Done(NamedTuple):
 
 
 def judge(run: Run, names: Sequence[str] = (), part: Part = ALL) -> None:
-    """Write a verdict on every step of every trajectory, by the run's judge or by the judges named; of several processes that work on parts
-    of a run each calls this with its own, once its trajectories are there."""
-    tell_unasked(run.config, "judge", names)
-    for name in names or [run.config.judge.name]:
+    """Write a verdict on every step of every trajectory, by the run's judge and those its filter names, or by the judges named; of several
+    processes that work on parts of a run each calls this with its own, once its trajectories are there."""
+    wanted = names or judges_of(run.config)
+    tell_unasked(run.config, "judge", wanted)
+    for name in wanted:
         _judge_all(run, name, part)
 
 

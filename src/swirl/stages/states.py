@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from swirl.exports.states import lines
-from swirl.filters import Selection
 from swirl.records import read_document, write_parts
 from swirl.run import Run
+from swirl.selection import Selection
 from swirl.settings import RunConfig
 from swirl.shards import shard
 from swirl.stages.outline import Shard, outline, recorded

@@ -10,6 +10,7 @@ import string
 from collections import Counter
 from collections.abc import Collection, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from swirl.tasks import Grade
@@ -24,8 +25,11 @@ _MAX_LENGTH = 200
 """Longer texts are no number: they are compared as texts."""
 _MAX_EXPONENT = 300
 """Nor are numbers with a larger exponent: written out they would not fit in memory."""
+_REMEMBERED = 4096
+"""Texts whose reading is remembered: an accepted answer is compared with again and again."""
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def normalise(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces.
 
@@ -85,6 +89,7 @@ def grade_text(answer: str, golds: Sequence[str], *, correct: bool | None = None
     return Grade(correct=right, exact_match=matches, by_value=by_value, **best._asdict())
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def number(text: str) -> Fraction | None:
     """The one number that a text holds, None where it holds none or several. Currency signs, thousands commas, units and a sentence around
     it are allowed; `50%` is 50 and `1.5e3` is 1500.
