@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from swirl import processes
-from swirl.commands import evaluate, filter, index, recipes, report, run, stages, train
+from swirl.commands import evaluate, filter, index, recipes, report, run, show, stages, stats, train
 from swirl.commands.words import Command
 from swirl.errors import ConfigError, SwirlError
 from swirl.settings import nearest
@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, Command] = {
     **train.COMMANDS,
     **evaluate.COMMANDS,
     **report.COMMANDS,
+    **show.COMMANDS,
+    **stats.COMMANDS,
     **index.COMMANDS,
     **recipes.COMMANDS,
 }

@@ -3,13 +3,13 @@
 Shares are shown in per cent, their differences in points.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from swirl.terminal import table_of
 
 SHARPENING = "A gain at temperature 1 alone may be mere sharpening; greedy decoding stands beside it."
 
@@ -273,7 +273,7 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
         f"{summary['peak_memory_mb']:.0f} MB.",
         *remarks(summary),
     ]
-    return Group(_table(above, shown), Text(), *(Text(note) for note in notes))
+    return Group(table_of(above, shown), Text(), *(Text(note) for note in notes))
 
 
 def terminal_figures(summary: Mapping[str, Any]) -> RenderableType:
@@ -281,20 +281,9 @@ def terminal_figures(summary: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = []
     for sheet in summary["table"]:
         below = [Text(changes(sheet), style="dim")] if changes(sheet) else []
-        table = _table(columns(summary), rows(sheet), widths=(20, 11, 11, 24))
+        table = table_of(columns(summary), rows(sheet), widths=(20, 11, 11, 24))
         parts += [Text(title(sheet), style="bold"), Text(about(sheet), style="dim"), table, *below, Text()]
     if compared := tool_rows(summary):
         above = ("accuracy", "without", "with", "difference [95 %]", "p")
-        parts += [Text("What tools are worth", style="bold"), _table(above, compared), Text()]
+        parts += [Text("What tools are worth", style="bold"), table_of(above, compared), Text()]
     return Group(*parts, Text(LEGEND, style="dim"), Text())
-
-
-def _table(above: Sequence[str], below: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> Table:
-    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading. Where room is short, its name is wrapped."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for place, heading in enumerate(above):
-        least = widths[place] if widths else None
-        table.add_column(heading, no_wrap=bool(place), justify="right" if place else "left", min_width=least)
-    for row in below:
-        table.add_row(*map(Text, row[: len(above)]))
-    return table

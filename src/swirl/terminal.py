@@ -1,16 +1,20 @@
-"""What a person sees while a stage works: a bar with ETA on a terminal, a plain line now and then elsewhere or with NO_COLOR set."""
+"""What a person sees: results on standard output; while a stage works, on standard error, a bar with ETA on a terminal, a plain line now
+and then elsewhere or with NO_COLOR set. Text from outside does nothing to a terminal but to be read.
+"""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
 from typing import Protocol, runtime_checkable
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.table import Column, Table
+from rich.text import Text
 
 from swirl.processes import leads
 
@@ -53,6 +57,17 @@ def harmless(text: str) -> str:
 
 def _written_out(character: str) -> str:
     return " " if character.isspace() and ord(character) >= 0xA0 else character.encode("unicode_escape").decode()
+
+
+def table_of(above: Sequence[str], below: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> Table:
+    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading. Where room is short, its name is wrapped."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for place, heading in enumerate(above):
+        least = widths[place] if widths else None
+        table.add_column(heading, no_wrap=bool(place), justify="right" if place else "left", min_width=least)
+    for row in below:
+        table.add_row(*(Text(harmless(cell)) for cell in row[: len(above)]))
+    return table
 
 
 def say(text: str) -> None:

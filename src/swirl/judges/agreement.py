@@ -1,6 +1,7 @@
 """How far two judges agree on the same steps."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -39,19 +40,28 @@ def agreement(judged: Sequence[Verdict], truth: Sequence[Verdict]) -> Agreement:
     >>> result.accuracy, result.precision, result.recall, result.kappa
     (0.75, 0.5, 1.0, 0.5)
     """
-    pairs = [
+    pairs = Counter(
         (mine.good, theirs.good)
         for mine, theirs in zip(judged, truth, strict=True)
         if mine.score is not None and theirs.score is not None
-    ]
-    n, both = len(pairs), sum(mine and theirs for mine, theirs in pairs)
-    mine, theirs = sum(mine for mine, _ in pairs), sum(theirs for _, theirs in pairs)
-    equal = wilson(sum(mine == theirs for mine, theirs in pairs), n)
+    )
+    return agreement_of(pairs, len(judged) - pairs.total())
+
+
+def agreement_of(pairs: Mapping[tuple[bool, bool], int], missing: int) -> Agreement:
+    """The same of counts: how often the judge said that a step is good, or not, and the truth that it is, or not.
+
+    >>> agreement_of({(True, True): 2, (True, False): 1, (False, False): 1}, missing=3).accuracy
+    0.75
+    """
+    n, both = sum(pairs.values()), pairs.get((True, True), 0)
+    mine, theirs = both + pairs.get((True, False), 0), both + pairs.get((False, True), 0)
+    equal = wilson(both + pairs.get((False, False), 0), n)
     accuracy = equal.mean
     chance = _share(mine * theirs + (n - mine) * (n - theirs), n * n)
     return Agreement(
         n=n,
-        missing=len(judged) - n,
+        missing=missing,
         accuracy=accuracy,
         accuracy_ci95=(equal.low, equal.high),
         precision=_share(both, mine),
