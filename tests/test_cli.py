@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from finished_run import SMALL, finished_run, small
 from swirl.cli import COMMANDS, main
 
 
@@ -104,18 +105,10 @@ def flags_in(told: str) -> list[str]:
 
 # What follows runs the pipeline on a few questions.
 
-SMALL = ["--generate.questions", "4", "--generate.samples", "2", "--evaluate.questions", "4", "--train.updates", "2"]
-
-
-def small(out: Path, *more: str) -> list[str]:
-    return ["run", "smoke", "--out", str(out), *SMALL, *more]
-
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cli") / "run"
-    assert main(small(out)) == 0
-    return out
+    return finished_run(tmp_path_factory.mktemp("cli") / "run")
 
 
 @pytest.mark.slow

@@ -14,19 +14,33 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import datasets
+import msgspec
 import pytest
 from packaging.requirements import Requirement
 
+from finished_run import SMALL, finished_run
 from swirl import stages, study
 from swirl.cli import main
+from swirl.evaluate import EvaluatedTrajectory
+from swirl.filters import Selection
 from swirl.recipe import RunConfig, bundled_recipes, configure, load_recipe
 from swirl.retrieval import index
-from swirl.run import Run
+from swirl.run import Call, Run
+from swirl.services.ledger import Request
+from swirl.train import Metrics
+from swirl.types import JudgedStep, Trajectory
+from swirl.where import FIELDS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DATA = (ROOT / "docs" / "data.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+READING = ("show", "stats")
+"""Commands that read a run and write nothing: those in documents are really run."""
+RECORDS = (Trajectory, JudgedStep, Selection, EvaluatedTrajectory, Metrics, Call, Request)
+"""What the files of a run hold."""
 MADE = index.Manifest(passages=0, engine="bm25", versions={}, files={})
 
 
@@ -52,12 +66,28 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 COMMANDS = sorted(set(commands()))
-SWIRL = [pair for pair in COMMANDS if pair[1].startswith("swirl ") and not re.search(r"[A-Z|]{2}| [A-Z]\b", pair[1])]
+EVERY = [pair for pair in COMMANDS if pair[1].startswith("swirl ") and not re.search(r"[A-Z|]{2}| [A-Z]\b", pair[1])]
+LOOKS = [pair for pair in EVERY if pair[1].split()[1] in READING]
+SWIRL = [pair for pair in EVERY if pair not in LOOKS]
 MAKE = [pair for pair in COMMANDS if pair[1].startswith("make ")]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run `runs/mine` in it, judged twice, as docs/data.md makes it."""
+    folder = tmp_path_factory.mktemp("docs")
+    run = finished_run(folder / "runs" / "mine")
+    assert main(["judge", str(run), "--compare", "solver", "rule"]) == 0
+    return folder
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if list(blocks(page, "python"))], ids=page_name)
-def test_the_python_blocks_of_a_page_run_as_one_session(page: Path) -> None:
+def test_the_python_blocks_of_a_page_run_as_one_session(
+    page: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     session = "\n".join(blocks(page, "python"))
     test = doctest.DocTestParser().get_doctest(session, {}, page.name, str(page), 0)
     assert test.examples, "expected examples with >>>"
@@ -114,6 +144,60 @@ def test_a_swirl_command_parses(
         assert words[0] == "recipes" or done, f"{page}: {command}"
         return
     assert "--help" in words, f"{page}: {command}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "command"), LOOKS)
+def test_a_command_that_reads_a_run_finds_something_in_a_real_one(
+    page: str, command: str, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished)
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    assert main(shlex.split(command)[1:]) == 0, f"{page}: {command}\n{capsys.readouterr().err}"
+    assert capsys.readouterr().out.strip(), f"{page}: {command}"
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_the_page_on_data_is_about_the_run_that_its_examples_see() -> None:
+    assert f"$ swirl run smoke --out runs/mine {' '.join(SMALL)}\n" in DATA
+    assert {command.split()[1] for page, command in LOOKS if page == "docs/data.md"} == set(READING)
+
+
+LINES = [line for body in blocks(ROOT / "docs" / "data.md", "json") for line in body.splitlines()]
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_the_page_on_data_shows_a_line_of_each_kind_and_tells_its_fields(kind: type[msgspec.Struct]) -> None:
+    config = kind.__struct_config__
+    [line] = [line for line in LINES if json.loads(line)["schema"] == config.tag]
+    assert set(json.loads(line)) <= {"schema", *kind.__struct_fields__}
+    assert msgspec.json.decode(line, type=kind, strict=True)
+    missing = {name for each in nested(msgspec.inspect.type_info(kind)) for name in each if f"`{name}`" not in DATA}
+    assert not missing
+
+
+def nested(kind: msgspec.inspect.Type) -> Iterator[list[str]]:
+    """The fields of a struct, and of those in it."""
+    match kind:
+        case msgspec.inspect.StructType(fields=fields):
+            yield [field.encode_name for field in fields]
+            for field in fields:
+                yield from nested(field.type)
+        case msgspec.inspect.UnionType(types):
+            for each in types:
+                yield from nested(each)
+        case msgspec.inspect.VarTupleType(item_type=item):
+            yield from nested(item)
+
+
+def test_the_page_on_data_tells_every_field_of_a_condition() -> None:
+    told = re.findall(r"^\| `([a-z]+)` \| (a (?:text|number|choice): .*) \|$", DATA, re.MULTILINE)
+    kinds = {("=", "!="): "a choice", ("=", "!=", "~", "!~"): "a text"}
+    expected = {
+        name: f"{kinds.get(each.operators, 'a number')}: {'; '.join(filter(None, (each.about, ', '.join(each.choices))))}"
+        for name, each in FIELDS.items()
+    }
+    assert dict(told) == expected
 
 
 @pytest.mark.parametrize(("page", "command"), MAKE)
