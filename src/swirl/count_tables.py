@@ -125,11 +125,11 @@ def sentences(counts: Counts) -> Iterator[str]:
     twice = counts.duplicates
     if twice.questions:
         yield (
-            f"{_whole(twice.trajectories)} trajectories equal an earlier sample of their question; of {_whole(twice.questions)} questions "
-            f"with several samples, {_whole(twice.all_equal)} have only equal ones."
+            f"Trajectories that equal an earlier sample of their question: {_whole(twice.trajectories)}; questions with several samples, "
+            f"all of them equal: {_whole(twice.all_equal)} of {_whole(twice.questions)}."
         )
     if counts.steps_without_tokens and counts.action_tokens.n:
-        yield f"The token ids of {_whole(counts.steps_without_tokens)} steps are not known."
+        yield f"Steps whose token ids are not known: {_whole(counts.steps_without_tokens)}."
     for name, judge in counts.verdicts.items():
         if judge.missing:
             why = ", ".join(f"{_whole(number)} {status}" for status, number in sorted(judge.missing.items()))

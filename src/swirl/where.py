@@ -38,8 +38,20 @@ ORDER = {
     ">=": operator.ge,
 }
 """The operators of numbers."""
-_MEANT = {"==": "=", "=>": ">=", "=<": "<=", "<>": "!=", "=~": "~", "~=": "~", "=!": "!=", "~!": "!~", ":": "="}
-"""Operators of other languages -> ours."""
+_MEANT = {
+    "==": "=",
+    "=>": ">=",
+    "=<": "<=",
+    "<>": "!=",
+    "=~": "~",
+    "~=": "~",
+    "=!": "!=",
+    "~!": "!~",
+    ":": "=",
+    "~": "=",
+    "!~": "!=",
+}
+"""Operators of other languages, or of other fields -> those that were meant."""
 _CONDITION = re.compile(r"\s*(judge:[^\s=!<>~]+|[\w-]+)\s*([=!<>~:]+)\s*(.*?)\s*", re.DOTALL)
 
 
@@ -63,7 +75,7 @@ def _number(about: str, value: Callable[[Known], int]) -> Field:
 
 
 def _choice(about: str, values: Callable[[Known], Iterable[str]], choices: Iterable[str]) -> Field:
-    return Field(about, values, ("=", "!="), tuple(choices))
+    return Field(about, values, ("=", "!="), tuple(map(str, choices)))
 
 
 def _of_steps(value: Callable[[Step], str | None]) -> Callable[[Known], Iterable[str]]:
