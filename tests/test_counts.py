@@ -12,9 +12,10 @@ from rich.console import Console
 
 from known_ones import example, known_ones
 from swirl.count_tables import terminal_counts
-from swirl.counts import MOST_NAMES, OTHERS, Counts, count, distribution
+from swirl.counts import MOST_NAMES, OTHERS, Counts, count
 from swirl.judges.agreement import agreement, kind_of
 from swirl.known import Known, standing
+from swirl.statistics import distribution
 from swirl.types import Step, ToolCall, Trajectory, Verdict, VerdictStatus
 
 SEVERAL = st.lists(known_ones(), max_size=5).map(

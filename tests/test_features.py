@@ -1,5 +1,7 @@
 """Records open in Hugging Face's datasets, whatever they lack."""
 
+import re
+import sys
 from pathlib import Path
 
 import datasets
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from known_ones import known_ones
+from swirl.errors import MissingExtra
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.features import features
 from swirl.records import Appender
@@ -84,3 +87,9 @@ def test_the_columns_of_a_record_are_its_fields() -> None:
     columns = features(EvaluatedTrajectory)
     assert list(columns) == ["schema", *EvaluatedTrajectory.__struct_fields__]
     assert set(columns["trajectory"]["steps"].feature["action"]) >= {"kind", "tool", "arguments", "text", "reason"}
+
+
+def test_where_datasets_is_not_installed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'swirl-rl[hub]'")):
+        features(JudgedStep)

@@ -1,6 +1,8 @@
 """`swirl show` and `swirl stats` over a run folder made by hand."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +209,12 @@ def test_where_there_is_much_to_read_a_bar_is_shown(run: Path, said: Said, monke
     monkeypatch.setattr(looking, "_GROUP", 1)
     assert "read: 4 trajectories" in said("stats", run)[2]
     assert "read:" not in said("show", run, "--limit", 0)[2]
+
+
+def test_whoever_reads_the_output_may_have_seen_enough(run: Path) -> None:
+    command = f"{sys.executable} -m swirl show {run} --limit 0 | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_damaged_line_is_named(run: Path, said: Said) -> None:

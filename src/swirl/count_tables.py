@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from swirl.counts import Agreed, Counts, Distribution, JudgeCounts, Tally, TaskCounts
-from swirl.statistics import wilson
+from swirl.counts import Agreed, Counts, JudgeCounts, Tally, TaskCounts
+from swirl.statistics import Distribution, wilson
 from swirl.terminal import harmless, table_of
 
 LEGEND = (

@@ -8,14 +8,15 @@ Not here: how they are shown (`swirl.count_tables`).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, combinations
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import TypeVar
 
 from msgspec import Struct, field, structs
 
 from swirl.judges.agreement import Agreement, agreement_of, kind_of
 from swirl.known import LABELS, Known, standing
+from swirl.statistics import Distribution, distribution
 from swirl.types import ToolCall, Trajectory, Verdict
 
 T = TypeVar("T")
@@ -72,41 +73,6 @@ class JudgeCounts(Struct):
     """By kind of action."""
     missing: dict[str, int] = field(default_factory=dict)
     """Why verdicts are missing; `not_judged` where there is none."""
-
-
-class Distribution(Struct, frozen=True):
-    """Whole numbers, by how often each came."""
-
-    counts: dict[int, int]
-    n: int
-    mean: float | None
-    least: int | None
-    median: int | None
-    """The smallest number that at least half of them do not exceed."""
-    p90: int | None
-    """The same for nine tenths."""
-    most: int | None
-
-
-def distribution(counts: Mapping[int, int]) -> Distribution:
-    """Whole numbers from how often each came.
-
-    >>> distribution({1: 1, 2: 2, 9: 1})
-    Distribution(counts={1: 1, 2: 2, 9: 1}, n=4, mean=3.5, least=1, median=2, p90=9, most=9)
-    """
-    ordered = dict(sorted(counts.items()))
-    n = sum(ordered.values())
-    if not n:
-        return Distribution({}, 0, None, None, None, None, None)
-    mean = sum(value * count for value, count in ordered.items()) / n
-    return Distribution(
-        ordered, n, mean, min(ordered), _quantile(ordered, n, 5), _quantile(ordered, n, 9), max(ordered)
-    )
-
-
-def _quantile(ordered: Mapping[int, int], n: int, tenths: int) -> int:
-    places = accumulate(ordered.values())
-    return next(value for value, place in zip(ordered, places, strict=True) if 10 * place >= tenths * n)
 
 
 class Duplicates(Struct):

@@ -1,9 +1,11 @@
 """Intervals and tests one can trust: Wilson's for a share, the paired bootstrap for a difference on the same questions, the crossed
-bootstrap for one over several seeds too, McNemar's exact test for two policies, pass@k without bias, and the area under the ROC curve.
+bootstrap for one over several seeds too, McNemar's exact test for two policies, pass@k without bias, and the area under the ROC curve; and
+how whole numbers are distributed, from how often each came.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 from msgspec import Struct
@@ -211,3 +213,38 @@ def pass_at_k(n: int, right: int, k: int) -> float:
     if not 0 <= right <= n or not 1 <= k <= n:
         raise ValueError(f"expected 1 to {n} of {n} samples, and 0 to {n} right ones, found k = {k} and {right}")
     return 1.0 - math.comb(n - right, k) / math.comb(n, k)
+
+
+class Distribution(Struct, frozen=True):
+    """Whole numbers, by how often each came."""
+
+    counts: dict[int, int]
+    n: int
+    mean: float | None
+    least: int | None
+    median: int | None
+    """The smallest number that at least half of them do not exceed."""
+    p90: int | None
+    """The same for nine tenths."""
+    most: int | None
+
+
+def distribution(counts: Mapping[int, int]) -> Distribution:
+    """Whole numbers from how often each came.
+
+    >>> distribution({1: 1, 2: 2, 9: 1})
+    Distribution(counts={1: 1, 2: 2, 9: 1}, n=4, mean=3.5, least=1, median=2, p90=9, most=9)
+    """
+    ordered = dict(sorted(counts.items()))
+    n = sum(ordered.values())
+    if not n:
+        return Distribution({}, 0, None, None, None, None, None)
+    mean = sum(value * count for value, count in ordered.items()) / n
+    return Distribution(
+        ordered, n, mean, min(ordered), _quantile(ordered, n, 5), _quantile(ordered, n, 9), max(ordered)
+    )
+
+
+def _quantile(ordered: Mapping[int, int], n: int, tenths: int) -> int:
+    places = accumulate(ordered.values())
+    return next(value for value, place in zip(ordered, places, strict=True) if 10 * place >= tenths * n)

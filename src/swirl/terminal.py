@@ -37,9 +37,16 @@ def console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+class _Results(Console):
+    """Standard output. Whoever reads it may have seen enough: the command line's to know, not rich's."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def results() -> Console:
     """Where results go: standard output, without any colour or style where it is no terminal or NO_COLOR is set."""
-    return Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    return _Results(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
 def harmless(text: str) -> str:
