@@ -23,7 +23,7 @@ SEVERAL = st.lists(known_ones(), max_size=5).map(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(SEVERAL)
 def test_counts_are_those_of_a_count_by_hand(found: list[Known]) -> None:
     counts = count(iter(found))
@@ -45,7 +45,7 @@ def test_counts_are_those_of_a_count_by_hand(found: list[Known]) -> None:
         assert task.kept_correct == sum(known.correct is True and known.kept is True for known in own)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(SEVERAL)
 def test_verdicts_are_counted_by_step_and_by_kind(found: list[Known]) -> None:
     counts = count(iter(found))
@@ -69,7 +69,7 @@ def test_verdicts_are_counted_by_step_and_by_kind(found: list[Known]) -> None:
         assert sum(own.missing.values()) == sum(stand == "missing" for _, _, stand in said)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(SEVERAL)
 def test_agreement_is_that_of_the_judges_themselves(found: list[Known]) -> None:
     none = Verdict(None, status=VerdictStatus.REFUSED)
@@ -81,7 +81,7 @@ def test_agreement_is_that_of_the_judges_themselves(found: list[Known]) -> None:
     assert [each.agreement for each in count(iter(found)).agreement] == ([expected] if expected.n else [])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(SEVERAL)
 def test_duplicates_are_equal_samples_of_one_question(found: list[Known]) -> None:
     def likeness(known: Known) -> str:
@@ -100,7 +100,7 @@ def test_duplicates_are_equal_samples_of_one_question(found: list[Known]) -> Non
     assert duplicates.all_equal == sum(len(own) > 1 and len(set(own)) == 1 for own in questions)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(0, 20), min_size=1))
 def test_a_distribution_is_of_the_numbers_themselves(numbers: list[int]) -> None:
     found, ordered = distribution(Counter(numbers)), sorted(numbers)
@@ -125,7 +125,7 @@ def test_a_call_that_was_not_made_has_no_result() -> None:
     assert count([Known(trajectory=cut)]).actions["searches"].no_result == 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(SEVERAL)
 def test_counts_are_one_json_object(found: list[Known]) -> None:
     counts = count(iter(found))

@@ -64,7 +64,7 @@ def test_the_call_stands_out() -> None:
     assert "\x1b[31mBAD" in written
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(known_ones(), st.booleans())
 def test_no_line_passes_for_one_of_ours(known: Known, terminal: bool) -> None:
     found = lines(known, 40, terminal=terminal)
@@ -86,7 +86,7 @@ def test_what_looks_like_markup_is_text() -> None:
     assert r"[bold red]step 3[/bold red] :smile: \x1b]8;;http://x\x07 \u202eabc" in shown
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(st.text())
 def test_harmless_text_is_printable_and_harmless_text_stays(text: str) -> None:
     shown = harmless(text)

@@ -98,7 +98,7 @@ def test_steps_that_nobody_judged_have_no_verdict() -> None:
     assert not parse(["verdict=bad"])(bare)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(known_ones(), CONDITIONS)
 def test_a_negation_holds_exactly_where_the_condition_does_not(known: Known, condition: tuple[str, str, str]) -> None:
     field, sign, value = condition
@@ -108,21 +108,21 @@ def test_a_negation_holds_exactly_where_the_condition_does_not(known: Known, con
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(known_ones(), st.lists(CONDITIONS, max_size=3))
 def test_several_conditions_hold_together(known: Known, conditions: list[tuple[str, str, str]]) -> None:
     written = ["".join(condition) for condition in conditions]
     assert parse(written, JUDGES)(known) is all(parse([one], JUDGES)(known) for one in written)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(st.text("ab *", max_size=12), st.text("ab *", max_size=6))
 def test_a_star_is_whatever_a_regular_expression_finds_there(text: str, wanted: str) -> None:
     parts = [re.escape(part.strip()) for part in " ".join(wanted.split()).split("*")]
     assert contains(text, wanted) is bool(re.search(".*".join(parts), " ".join(text.split())))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(
     st.text() | st.from_regex(r"(task|steps|verdict|judge:\w*|\w+) ?[=!<>~:]{0,3}.{0,9}", fullmatch=True), known_ones()
 )
