@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from swirl import processes
-from swirl.commands import evaluate, filter, index, recipes, report, run, show, stages, stats, train
+from swirl.commands import evaluate, export, filter, index, recipes, report, run, show, stages, stats, train
 from swirl.commands.words import Command
 from swirl.errors import ConfigError, SwirlError
 from swirl.settings import nearest
@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Command] = {
     **report.COMMANDS,
     **show.COMMANDS,
     **stats.COMMANDS,
+    **export.COMMANDS,
     **index.COMMANDS,
     **recipes.COMMANDS,
 }
