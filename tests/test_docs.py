@@ -134,6 +134,7 @@ def test_a_swirl_command_parses(
     for module in ("run", "evaluate", "report"):
         monkeypatch.setattr(f"swirl.commands.{module}.show", lambda path, every=False: None)
     monkeypatch.setattr("swirl.stages.dry_run.dry_run", lambda runs: done.append(runs))
+    monkeypatch.setattr("swirl.commands.export.export", lambda run, fmt, out, **_: done.append(out))
     monkeypatch.setattr(index, "build", lambda rows, out, **_: done.append(out) or MADE)
     Path("passages.jsonl.gz").touch()
     words = shlex.split(command)[1:]

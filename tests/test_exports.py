@@ -1,6 +1,10 @@
 """Each format's rows: of the shape that is documented, true to what is on record, and whole on disk whatever their texts are."""
 
+import fcntl
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -211,6 +215,28 @@ def test_an_export_that_ends_early_leaves_what_was_there(fmt: Format, error: Any
         write_rows(fmt, broken(), path)
     assert path.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["rows"]
+
+
+def test_what_a_killed_export_left_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from swirl.exports.files import whole
+with whole(Path({str(tmp_path / "rows")!r})) as stream:
+    stream.write(b"half")
+    stream.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", program], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    assert left.suffix == ".part"
+    other = tmp_path / "rows.1.part"
+    with other.open("wb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with whole(tmp_path / "rows") as out:
+            out.write(b"all")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "rows", other]
 
 
 def test_a_file_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from swirl.types import Step, ToolCall, Trajectory
 _ANY = "input"
 """The one parameter of a tool that is none of ours."""
 
+_in_json = json.JSONEncoder(ensure_ascii=False).encode
+
 
 def dialogue(trajectory: Trajectory) -> list[dict[str, Any]]:
     """The messages, as OpenAI's chat completions write them.
@@ -65,7 +67,7 @@ def called_with(call: ToolCall) -> str:
     >>> called_with(ToolCall("search", "Ada Quill"))
     '{"query": "Ada Quill"}'
     """
-    return call.raw or json.dumps({PARAMETERS.get(call.tool, _ANY): call.arguments}, ensure_ascii=False)
+    return call.raw or _in_json({PARAMETERS.get(call.tool, _ANY): call.arguments})
 
 
 def thought(step: Step) -> str:

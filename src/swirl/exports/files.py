@@ -3,10 +3,12 @@
 Half a character (a lone surrogate), which UTF-8 cannot hold, is written as U+FFFD.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from glob import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
@@ -38,11 +40,14 @@ def write_rows(fmt: Format, rows: Iterable[Row], path: Path) -> int:
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A stream that becomes the file once all is written, and leaves nothing otherwise; another process may be writing the same."""
+    """A stream that becomes the file once all is written, and leaves nothing otherwise. Another process may be writing the same; what one
+    that was killed has left is removed."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path)
         with part.open("wb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -52,6 +57,13 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _remove_left(path: Path) -> None:
+    for left in path.parent.glob(f"{escape(path.name)}.[0-9]*.part"):
+        with suppress(OSError), left.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def _write_lines(fmt: Format, rows: Iterable[Row], stream: IO[bytes]) -> int:

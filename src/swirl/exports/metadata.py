@@ -6,7 +6,8 @@ Token ids and their log-probabilities are not among it: they stay in the run fol
 import json
 from itertools import chain, repeat
 
-from msgspec import Struct, to_builtins
+import msgspec
+from msgspec import Struct
 
 from swirl.exports import Item
 from swirl.exports.calls import called_with, thought
@@ -77,7 +78,10 @@ def metadata(item: Item) -> str:
         kept=item.kept,
         correct=item.correct,
     )
-    return json.dumps(to_builtins(told), ensure_ascii=False)
+    try:
+        return msgspec.json.encode(told).decode()
+    except UnicodeEncodeError:  # half a character, which is replaced where rows are written
+        return json.dumps(msgspec.to_builtins(told), ensure_ascii=False)
 
 
 def _taken(step: Step, verdict: Verdict | None, is_last: bool) -> Taken:
@@ -107,6 +111,8 @@ def _is_written(step: Step) -> bool:
 
 def _is_told(call: ToolCall) -> bool:
     """Whether the message says what the tool was called with."""
+    if not call.raw and call.tool in PARAMETERS:
+        return True
     try:
         told = json.loads(called_with(call))
     except (ValueError, RecursionError):
