@@ -64,7 +64,7 @@ def said(*texts: str) -> list[list[dict[str, str]]]:
     return [[{"role": "assistant", "content": text}] for text in texts]
 
 
-def rewards(judge: Any, completions: Sequence[Any], states: Sequence[str], **columns: Any) -> list[float | None]:
+def rewards(judge: Any, completions: Sequence[Any], states: Sequence[Any], **columns: Any) -> list[float | None]:
     return step_reward(judge)(
         prompts=[[]] * len(completions),
         completions=completions,
@@ -174,6 +174,10 @@ def test_what_is_wrong_with_the_columns_is_said() -> None:
         reward(prompts=[], completions=said("x"), answers=[[]])
     with pytest.raises(ConfigError, match=r"the column `state`: expected what .* writes there, found '\{\"id\": 1\}'"):
         reward(prompts=[], completions=said("<answer>1</answer>"), state=['{"id": 1}'])
+    with pytest.raises(ConfigError, match=r"the column `state`: expected what .* writes there, found None"):
+        reward(prompts=[], completions=said("<answer>1</answer>"), state=[None])
+    with pytest.raises(ConfigError, match=r"expected max_missing, a share between 0 and 1, found 1\.5"):
+        step_reward(Rule(), max_missing=1.5)
     with pytest.raises(ConfigError, match="expected completions of one message, found one of 2"):
         reward(prompts=[], completions=[said("x")[0] * 2], state=[FIRST])
 

@@ -36,9 +36,11 @@ def step_reward(judge: Judge, *, max_missing: float = 1.0) -> RewardFunction:
     >>> step_reward(Rule())(prompts=["Twice 3?"] * 2, completions=said, state=[state] * 2)
     [1.0, 0.0]
     """
+    if not 0 <= max_missing <= 1:
+        raise ConfigError(f"expected max_missing, a share between 0 and 1, found {max_missing}")
 
     def reward(
-        prompts: Sequence[Any], completions: Sequence[Completion], state: Sequence[str] = (), **columns: Any
+        prompts: Sequence[Any], completions: Sequence[Completion], state: Sequence[Any] = (), **columns: Any
     ) -> list[float | None]:
         if len(state) != len(completions):
             raise ConfigError(
@@ -73,7 +75,7 @@ def _only(messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return messages[0]
 
 
-def _verdicts(judge: Judge, states: Sequence[str], steps: Sequence[Step]) -> list[Verdict]:
+def _verdicts(judge: Judge, states: Sequence[Any], steps: Sequence[Step]) -> list[Verdict]:
     keys = [(state, step.thinking, step.text) for state, step in zip(states, steps, strict=True)]
     known = {text: _state(text) for text in dict.fromkeys(states)}
     asked = {
@@ -83,12 +85,12 @@ def _verdicts(judge: Judge, states: Sequence[str], steps: Sequence[Step]) -> lis
     return [settled(step) or told[key] for key, step in zip(keys, steps, strict=True)]
 
 
-def _state(text: str) -> Trajectory:
+def _state(text: Any) -> Trajectory:
     try:
         return msgspec.json.decode(text, type=Trajectory)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, TypeError) as error:
         raise ConfigError(
-            f"the column `state`: expected what `swirl export RUN --to trl-grpo` writes there, found {text[:40]!r} ({error}); export again"
+            f"the column `state`: expected what `swirl export RUN --to trl-grpo` writes there, found {text!r:.40} ({error}); export again"
         ) from error
 
 
