@@ -237,6 +237,12 @@ def test_rows_are_json_and_come_while_items_are_read(found: list[Item]) -> None:
         assert read == found
 
 
+def test_half_a_character_is_left_to_whoever_writes_the_rows() -> None:
+    broken = trajectory([step("\ud800 <answer>\udc00</answer>")])
+    for format in FORMATS:
+        assert all(json.loads(json.dumps(row)) == row for row in format.rows([Item(broken, (GOOD,))]))
+
+
 def test_pairs_of_the_first_state_are_found_and_need_both_verdicts() -> None:
     first, second = step(write(ToolCall("calculator", "1 + 1"))), step("<answer>6</answer>")
     samples = [trajectory([first, second], "q/0"), trajectory([second], "q/1")]

@@ -5,6 +5,7 @@ A row a state, so training is step-wise: the policy writes one action at a recor
 reward functions.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -21,7 +22,7 @@ def rows(items: Iterable[Item]) -> Iterator[Row]:
         for index, state in enumerate(decompose(item.trajectory)):
             yield {
                 "prompt": turns(state),
-                "state": msgspec.json.encode(_without_tokens(state)).decode(),
+                "state": json.dumps(msgspec.to_builtins(_without_tokens(state)), ensure_ascii=False),
                 "answers": list(state.question.answers),
                 **source(state, index),
             }
