@@ -22,10 +22,18 @@ def rows(items: Iterable[Item]) -> Iterator[Row]:
         for index, state in enumerate(decompose(item.trajectory)):
             yield {
                 "prompt": turns(state),
-                "state": json.dumps(msgspec.to_builtins(_without_tokens(state)), ensure_ascii=False),
+                "state": _json(_without_tokens(state)),
                 "answers": list(state.question.answers),
                 **source(state, index),
             }
+
+
+def _json(state: Trajectory) -> str:
+    """With half a character (a lone surrogate), where there is one, left as it is, to whoever writes the row."""
+    try:
+        return msgspec.json.encode(state).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(state), ensure_ascii=False)
 
 
 def _without_tokens(state: Trajectory) -> Trajectory:
