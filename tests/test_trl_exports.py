@@ -279,6 +279,14 @@ def test_a_trajectory_that_was_dropped_though_it_is_good_is_in_no_pair() -> None
     assert len(rows(trl_preference_whole, [Item(good, (GOOD,)), Item(bad, (BAD,))])) == 1
 
 
+def test_a_trajectory_with_a_missing_verdict_is_never_chosen() -> None:
+    good = trajectory([step(write(ToolCall("calculator", "2 * 3"))), step("<answer>6</answer>")], "q/0")
+    bad = Item(trajectory([step("<answer>7</answer>")], "q/1"), (BAD,), False)
+    assert len(rows(trl_preference_whole, [Item(good, (GOOD, GOOD), True), bad])) == 1
+    assert not rows(trl_preference_whole, [Item(good, (GOOD, MISSING), True), bad])
+    assert not rows(trl_preference_whole, [Item(good, (None, GOOD), True), bad])
+
+
 def test_two_questions_are_never_compared() -> None:
     good = trajectory([step("<answer>6</answer>")], "a/0", "a")
     bad = trajectory([step("<answer>7</answer>")], "b/0", "b")

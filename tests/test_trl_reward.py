@@ -113,6 +113,12 @@ def test_equal_actions_at_one_state_are_judged_once() -> None:
     assert len(judge.asked) == 2
 
 
+def test_equal_actions_after_different_reasoning_are_judged_apart() -> None:
+    judge = Told(Verdict(1.0), Verdict(0.0))
+    texts = [f"<think>{thought}</think><answer>36</answer>" for thought in ("3 * 12", "no idea")]
+    assert rewards(judge, said(*texts), [FIRST] * 2) == [1.0, 0.0]
+
+
 @pytest.mark.parametrize(
     "completion",
     [
