@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from swirl import processes
-from swirl.commands import evaluate, export, filter, index, recipes, report, run, show, stages, stats, train
+from swirl.commands import evaluate, export, filter, import_, index, recipes, report, run, show, stages, stats, train
 from swirl.commands.words import Command
 from swirl.errors import ConfigError, SwirlError
 from swirl.settings import nearest
@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Command] = {
     **show.COMMANDS,
     **stats.COMMANDS,
     **export.COMMANDS,
+    **import_.COMMANDS,
     **index.COMMANDS,
     **recipes.COMMANDS,
 }

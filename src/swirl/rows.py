@@ -91,7 +91,16 @@ def _lines(path: Path) -> Iterator[Row]:
         for number, line in enumerate(file, start=1):
             line = line.removeprefix(BOM_UTF8) if number == 1 else line
             if line.strip():
-                yield Row(f"{path}:{number}", _object(f"{path}:{number}", line))
+                yield row_of(f"{path}:{number}", line)
+
+
+def row_of(place: str, line: bytes) -> Row:
+    """The row that a line of JSON is; raises `RecordError` where it is none.
+
+    >>> row_of("a.jsonl:1", b'{"id": 1}').fields
+    {'id': 1}
+    """
+    return Row(place, _object(place, line))
 
 
 def _document(path: Path) -> Iterator[Row]:
@@ -185,11 +194,11 @@ def _checked(place: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RecordError(f"{place}: expected one JSON object, found {_shown(value)}")
     for name, field in value.items():
-        _require_characters(place, name, field)
+        require_characters(place, name, field)
     return value
 
 
-def _require_characters(place: str, name: str, value: object) -> None:
+def require_characters(place: str, name: str, value: object) -> None:
     """JSON can escape half of a character, which no file in UTF-8 can hold. What Parquet knows beside JSON (dates, bytes) has none."""
     try:
         json.dumps([name, value], ensure_ascii=False, default=str).encode()

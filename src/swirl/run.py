@@ -4,6 +4,7 @@
       run.toml             the resolved configuration, versions, git commit, seeds
       warm_start/          metrics.jsonl, checkpoints/, model/ (only with a warm start)
       trajectories.jsonl   one trajectory a line; further shards are trajectories-00001.jsonl and so on
+      questions.jsonl      only of an import: what its trajectories are about; import.jsonl says where each comes from
       verdicts.jsonl       one step verdict a line, in as many shards; verdicts-NAME.jsonl for further judges
       calibration.json     how far to trust a judge, where that was measured
       calls.jsonl          timings and whatever else differs between two equal runs
@@ -43,7 +44,7 @@ STAGES = ("warm_start", "generate", "judge", "filter", "train", "evaluate", "rep
 
 _OUTPUTS = {
     "warm_start": ["warm_start"],
-    "generate": ["trajectories*.jsonl"],
+    "generate": ["trajectories*.jsonl", "import.jsonl"],
     "judge": ["verdicts*.jsonl", "calibration.json"],
     "filter": ["selection.json"],
     "train": ["train"],
@@ -150,7 +151,7 @@ class Run:
             raise RunFolderError(
                 f"{file}: expected schema {SCHEMA!r}, found {table.get('schema')!r}: the folder was made by another version of swirl"
             )
-        return cls(path, settings.configure(table.get("config", {}), str(file)))
+        return cls(path, settings.at_home(settings.configure(table.get("config", {}), str(file)), path))
 
     def write_config(self) -> None:
         """Write `run.toml`."""

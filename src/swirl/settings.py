@@ -8,7 +8,8 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -23,6 +24,8 @@ from swirl.policies import PolicyConfig, PolicyServerConfig
 from swirl.retrieval import SearchConfig
 from swirl.train import TrainConfig
 
+QUESTIONS = "questions.jsonl"
+"""The questions of a run folder whose trajectories were imported."""
 _WARM_START = {"warm_start": {"train": {"objective": "sft"}}}
 """What a recipe need not say."""
 
@@ -84,6 +87,15 @@ def configure(table: Mapping[str, Any], place: str = "recipe") -> RunConfig:
     check_keys(table, RunConfig, place)
     config: RunConfig = convert(merge(_WARM_START, table), RunConfig, place)
     return config
+
+
+def at_home(config: RunConfig, folder: Path) -> RunConfig:
+    """A run's configuration with its own questions, where it has some (`swirl import`), in its folder as that is named now: it may have been
+    moved."""
+    name, _, file = config.generate.tasks[0].partition(":")
+    if name != "jsonl" or Path(file).name != QUESTIONS or not (folder / QUESTIONS).is_file():
+        return config
+    return replace(config, generate=replace(config.generate, tasks=(f"jsonl:{folder / QUESTIONS}",)))
 
 
 def convert(table: Mapping[str, Any], kind: Any, place: str, prefix: str = "") -> Any:

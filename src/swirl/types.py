@@ -103,6 +103,8 @@ class StopReason(StrEnum):
     """The tool's service broke and the run was told to go on without it."""
     REFUSED = "refused"
     """The policy's server would not answer (a content filter, a request it does not accept); no step was taken."""
+    CUT_OFF = "cut_off"
+    """Of another tool's trace: it ends here without an answer, and why is known to that tool alone."""
 
 
 class PromptStyle(StrEnum):

@@ -14,6 +14,7 @@
   close together, and at least one in a result. What the question itself offers, `yes`, `no` or one of the things it compares, is good
   once all that the question names was searched for and found; of three or more names, one may be left out (`both American?`). Nothing
   looked up, nothing to answer; and over 20 words are a passage, not an answer.
+- A call of another tool than ours, as in imported trajectories, has no verdict.
 
 Words are compared without case, accents, hyphens and possessives (`swirl.judges.words`). It sees neither gold answers nor what a task
 knows.
@@ -35,8 +36,9 @@ from swirl.expression import BadExpression, literals, value
 from swirl.judges import StepSample
 from swirl.judges.numbers import DIGITS, comes_from, held, usable, written
 from swirl.judges.words import content, names, opening, phrases, sequence, stands_in
+from swirl.protocol import TAGS
 from swirl.tools.calculator import show
-from swirl.types import Answer, Malformed, Observation, Step, ToolCall, Trajectory, Verdict
+from swirl.types import Answer, Malformed, Observation, Step, ToolCall, Trajectory, Verdict, VerdictStatus
 
 _FRACTION = re.compile(r"(?<![\d.,/])(\d{1,9}) ?/ ?([1-9]\d{0,8})(?![\d.,])")
 _TAKEN_AWAY = re.compile(rf"[\w.)%] ?(?:[-−–÷]|/+) ?\$?({DIGITS})")
@@ -66,6 +68,8 @@ def judge_step(state: Trajectory, step: Step) -> Verdict:
     Verdict(score=0.0, reason='14 comes neither from the question nor from a result', status=<VerdictStatus.OK: 'ok'>)
     """
     match step.action:
+        case ToolCall(tool) if tool not in TAGS:
+            return Verdict(None, f"there is no rule for calls of {tool}", VerdictStatus.REFUSED)
         case Malformed(reason):
             fault = reason
         case Answer(text):

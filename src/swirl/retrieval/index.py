@@ -9,13 +9,9 @@
 A folder is written whole or not at all. Opening it hashes every byte: over a gigabyte a second, without keeping any of it.
 """
 
-import fcntl
 import hashlib
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
@@ -25,7 +21,8 @@ import numpy as np
 from msgspec import Struct
 
 from swirl.errors import ConfigError, RecordError, RunFolderError
-from swirl.records import flush, read_document, write_json
+from swirl.folders import whole
+from swirl.records import read_document, write_json
 from swirl.retrieval import Encoder, Engine, Retriever, bm25, dense
 from swirl.retrieval.bm25 import Bm25, Postings
 from swirl.retrieval.dense import Dense
@@ -99,7 +96,7 @@ def build(
     and `RunFolderError` where `out` is there already, or cannot be written."""
     if out.exists():
         raise RunFolderError(f"{out} is there already; delete it, or choose another --out")
-    with _whole(out) as part:
+    with whole(out, _WRITTEN.__contains__) as part:
         with progress("read", expected, unit="passages") as advance:
             num_passages = write(rows, part, advance)
         if engine != "dense":
@@ -151,52 +148,6 @@ def _index_meaning(part: Path, encoder: Encoder) -> None:
     if len(corpus) > dense.EXACT and dense.has_faiss():
         say(f"graph: faiss reads {len(corpus):,} embeddings; this may take a while")
         dense.make_graph(mapped(part / _EMBEDDINGS), part / _GRAPH)
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name in the end; whatever goes wrong, nothing is left. What a killed build left is removed,
-    what another one is writing, or somebody else has put there, is not."""
-    part = out.with_name(out.name + ".part")
-    try:
-        with _ours(part):
-            try:
-                yield part
-                for path in (*part.iterdir(), part):
-                    flush(path)
-                os.replace(part, out)
-            except BaseException:
-                shutil.rmtree(part, ignore_errors=True)
-                raise
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write {out}: {error.strerror or error}; nothing of it is left: mend that, then run the same command again"
-        ) from error
-
-
-@contextmanager
-def _ours(part: Path) -> Iterator[None]:
-    """An empty folder that no other process builds in meanwhile."""
-    part.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(part, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise RunFolderError(
-            f"{part} is being written by another process; wait for it to end, or choose another --out"
-        ) from error
-    try:
-        foreign = sorted({path.name for path in part.iterdir()} - _WRITTEN)
-        if foreign:
-            raise RunFolderError(
-                f"{part} holds {foreign[0]}, which no build has written; move it away, or choose another --out"
-            )
-        for path in part.iterdir():
-            path.unlink()
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _file(path: Path) -> File:

@@ -19,7 +19,7 @@ from swirl.shards import ALL, Part, expect
 from swirl.stages.chunks import in_order, resume, resume_any
 from swirl.stages.groups import Groups
 from swirl.stages.outline import Shard, chunks, outline, outlined, plan, recorded
-from swirl.stages.start import policy_of, rules_of, tell_refused, toolbox_of, training_questions
+from swirl.stages.start import policy_of, rules_of, samples_of, tell_refused, toolbox_of, training_questions
 from swirl.terminal import Advance, progress, say
 from swirl.tools import Toolbox
 from swirl.types import Question, Rules, StopReason, Trajectory
@@ -44,7 +44,7 @@ class _Making:
         return [
             begin(each, self.rules[each.task], sample=sample, seed=config.seed, policy=self.policy.name)
             for each in questions
-            for sample in range(config.generate.samples)
+            for sample in samples_of(each, config.generate.samples)
         ]
 
 

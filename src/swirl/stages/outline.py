@@ -14,6 +14,7 @@ from swirl.rollout import begin
 from swirl.run import Run
 from swirl.shards import ALL, Part, shard
 from swirl.stages.chunks import Item, Plan, finished, same_id
+from swirl.stages.start import samples_of
 from swirl.tasks import Task
 from swirl.types import Question, Rules, Trajectory
 
@@ -24,17 +25,21 @@ class Shard(Struct, frozen=True):
     number: int
     questions: tuple[Question, ...]
     samples: int
-    """Trajectories a question."""
+    """Trajectories a question, where its task asks for no others."""
 
     @property
     def num_trajectories(self) -> int:
         """How many trajectories it holds once it is whole."""
-        return len(self.questions) * self.samples
+        return sum(len(samples_of(each, self.samples)) for each in self.questions)
 
     @property
     def names(self) -> list[str]:
         """The ids of its trajectories, in order."""
-        return [begin(each, Rules(), sample=sample).id for each in self.questions for sample in range(self.samples)]
+        return [
+            begin(each, Rules(), sample=sample).id
+            for each in self.questions
+            for sample in samples_of(each, self.samples)
+        ]
 
     @property
     def label(self) -> str:
@@ -88,7 +93,7 @@ def plan(run: Run, own: Shard) -> Plan[Trajectory]:
             [
                 Item.about(begin(question, Rules(), sample=sample).id, question)
                 for question in chunk
-                for sample in range(own.samples)
+                for sample in samples_of(question, own.samples)
             ]
             for chunk in chunks(run, own)
         ],

@@ -109,6 +109,16 @@ def training_questions(run: Run, task: Task, count: int) -> list[Question]:
     return questions
 
 
+def samples_of(question: Question, count: int) -> Sequence[int]:
+    """The numbers of a question's samples: those that its task asks for, else the first `count`.
+
+    >>> list(samples_of(Question(id="q", task="t", text="?"), 2))
+    [0, 1]
+    """
+    asked: Sequence[int] = question.meta.get("samples", range(count)) if question.task == "jsonl" else range(count)
+    return asked
+
+
 def tell_refused(label: str, made: Mapping[StopReason | None, int]) -> None:
     """Say how many trajectories ended because the policy's server would not go on, where some did; `made` counts them by their endings."""
     if refused := made.get(StopReason.REFUSED, 0):

@@ -1,14 +1,17 @@
 """Your own questions: a JSON-lines file with `id`, `question` and, where it is known, `answer` (a text, a number, or a list of either).
 
 A file `passages.jsonl` in the same folder, with `id`, `title` and `text`, becomes the corpus of the search tool. An optional `split` field,
-train or test, parts the questions; without it every question is in both, and an evaluation then measures what was trained on.
+train or test, parts the questions; without it every question is in both, and an evaluation then measures what was trained on. An optional
+`samples` field, a list of numbers from 0, says which samples of a question there are to be, whatever `generate.samples` says: an import
+writes it (`swirl.stages.importing`).
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from swirl.errors import ConfigError, RecordError
-from swirl.rows import by_id, read_rows
+from swirl.rows import Row, by_id, read_rows
 from swirl.tasks import Grade, Split
 from swirl.tasks.answers import exact_match, grade_text, is_number, numeric_equal
 from swirl.tasks.partition import shuffled
@@ -40,7 +43,8 @@ class Jsonl:
             where = row.fields.get("split", "")
             if where not in ("", "train", "test"):
                 raise RecordError(f"{row.place}: field split: expected train or test, found {where!r}")
-            yield where, Question(id=name, task="jsonl", text=row.text("question"), answers=row.texts("answer"))
+            text, answers = row.text("question"), row.texts("answer")
+            yield where, Question(id=name, task="jsonl", text=text, answers=answers, meta=_samples(row))
 
     def grade(self, question: Question, answer: str) -> Grade:
         """Against an accepted answer that is a number by value, against any other by exact match."""
@@ -60,3 +64,14 @@ class Jsonl:
 
     def demonstration(self, question: Question) -> list[str] | None:
         return None
+
+
+def _samples(row: Row) -> dict[str, Any]:
+    """Which samples there are to be of a question, as it keeps them; nothing where the run decides."""
+    numbers = row.fields.get("samples")
+    if numbers is None:
+        return {}
+    listed = isinstance(numbers, list) and bool(numbers)
+    if not listed or not all(type(number) is int and number >= 0 for number in numbers):
+        raise RecordError(f"{row.place}: field samples: expected a list of numbers from 0, found {numbers!r:.60}")
+    return {"samples": sorted(set(numbers))}
