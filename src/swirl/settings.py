@@ -90,8 +90,7 @@ def configure(table: Mapping[str, Any], place: str = "recipe") -> RunConfig:
 
 
 def at_home(config: RunConfig, folder: Path) -> RunConfig:
-    """A run's configuration with its own questions, where it has some (`swirl import`), in its folder as that is named now: it may have been
-    moved."""
+    """A run's configuration, its own questions (`swirl import`) being where its folder is now, which may have been moved."""
     name, _, file = config.generate.tasks[0].partition(":")
     if name != "jsonl" or Path(file).name != QUESTIONS or not (folder / QUESTIONS).is_file():
         return config

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from swirl.commands.words import Command, Settings, flag, parse, take
-from swirl.errors import ConfigError
 from swirl.imports import AnswerForm, Reading
 from swirl.imports.calls import targets
 from swirl.imports.formats import fields, named
-from swirl.protocol import PARAMETERS
 from swirl.recipe import load_recipe
-from swirl.settings import RunConfig, nearest
+from swirl.settings import RunConfig
 from swirl.stages.importing import import_traces
 
 _MOST_CALLS = 10
@@ -43,17 +41,10 @@ class ImportCommand:
     (ANSWER: ...)."""
     fields: tuple[str, ...] = ()
     """Where rows have other names: messages=, question=, text=, answer= or id=FIELD."""
-    tools: tuple[str, ...] = ()
+    tools: tuple[Literal["search", "calculator"], ...] = ()
     """Our tools that were on offer, for the prompt; none named: as a trace tells, or those that it calls."""
     recipe: str = ""
     """The recipe to take settings from."""
-
-    def __post_init__(self) -> None:
-        for tool in self.tools:
-            if tool not in PARAMETERS:
-                raise ConfigError(
-                    f"--tools: expected some of {', '.join(PARAMETERS)}, found {tool!r}{nearest(tool, PARAMETERS)}"
-                )
 
 
 def _import(name: str, words: Sequence[str]) -> None:
