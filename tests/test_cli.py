@@ -237,7 +237,11 @@ def test_a_torn_line_is_cut_off_and_a_broken_one_is_named(
 
 @pytest.mark.parametrize(
     ("command", "told"),
-    [("index", "stopped; nothing of the index is kept"), ("generate", "stopped; everything finished so far is kept")],
+    [
+        ("index", "stopped; nothing of the index is kept"),
+        ("import", "stopped; nothing of the import is kept"),
+        ("generate", "stopped; everything finished so far is kept"),
+    ],
 )
 def test_stopping_a_command_says_what_is_left(
     command: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

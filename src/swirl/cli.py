@@ -32,7 +32,9 @@ COMMANDS: Mapping[str, Command] = {
 _TOGETHER = ("train", "warm-start")
 """Commands that several processes can run together."""
 _GONE_ON_WITH = "everything finished so far is kept, and the same command goes on from there"
-_BEGUN_ANEW = "nothing of the index is kept, and the same command begins it anew"
+_BEGUN_ANEW = {
+    name: f"nothing of the {name} is kept, and the same command begins it anew" for name in ("index", "import")
+}
 _SPINS = "1000"
 """How long a thread of torch's waits awake for the others. Where other programs share the cores, the default makes a small model 20 times
 slower; it has to be set before torch is imported."""
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return 2
     except KeyboardInterrupt:
-        say(f"stopped; {_BEGUN_ANEW if words[:1] == ['index'] else _GONE_ON_WITH}")
+        say(f"stopped; {_BEGUN_ANEW.get(words[0], _GONE_ON_WITH) if words else _GONE_ON_WITH}")
         return 130
 
 

@@ -1,8 +1,8 @@
 """Chats as OpenAI's fine-tuning and many other tools keep them: a row with `messages` a line, tools called by `tool_calls`.
 
-Documented at https://developers.openai.com/api/docs/guides/supervised-fine-tuning and
-https://developers.openai.com/api/reference/resources/chat. Beside the messages a row may have `id`, `answer` (one, or a list of those
-accepted), `model` and `tools`. Where it has our own column `swirl`, the trajectory is the one that was exported.
+Documented by OpenAI as a line of its fine-tuning API (schema `FineTuneChatRequestInput` of https://github.com/openai/openai-openapi).
+Beside the messages a row may have `id`, `answer` (one, or a list of those accepted), `model` and `tools`. Where it has our own column
+`swirl`, the trajectory is the one that was exported.
 """
 
 from collections.abc import Iterator

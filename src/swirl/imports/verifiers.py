@@ -1,4 +1,4 @@
-"""What verifiers saves of an evaluation: `results.jsonl` of its environments (a rollout a line) or `traces.jsonl` of version 0.2 and later
+"""What verifiers saves of an evaluation: `results.jsonl` of its environments (a rollout a line) or `traces.jsonl` of its version 0.4
 (an episode a line, with a trace for each of its agents).
 
 Read from the library's own writers, `verifiers.utils.save_utils` (0.1) and `verifiers.v1.utils.trace_store` (0.4), which need not be
