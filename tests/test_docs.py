@@ -23,7 +23,6 @@ from finished_run import SMALL, finished_run
 from swirl import stages, study
 from swirl.cli import main
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.filters import Selection
 from swirl.recipe import RunConfig, bundled_recipes, configure, load_recipe
 from swirl.retrieval import index
 from swirl.run import Call, Run

@@ -13,10 +13,11 @@ from datasets import Features, Json, List, Value, load_dataset
 
 from swirl.cli import main
 from swirl.exports.formats import EXPORTS
-from swirl.filters import Decision, Rule, Selection
+from swirl.filters import Decision, Rule
 from swirl.protocol import write
 from swirl.records import Appender, write_json
 from swirl.run import Run
+from swirl.selection import Selection
 from swirl.settings import configure
 from swirl.shards import shard
 from swirl.types import (
@@ -75,7 +76,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_selection(folder: Path, names: Sequence[str]) -> None:
     decisions = tuple(Decision(trajectory=f"{name}/0", kept=name in "ac", reason="passed") for name in names)
-    made = Selection(rule=Rule.NONE, judge="rule", num_trajectories=len(names), rules={}, decisions=decisions)
+    made = Selection(
+        rule=Rule.NONE, judges=("rule",), num_trajectories=len(names), survival={}, fallen={}, decisions=decisions
+    )
     write_json(folder / "selection.json", made)
 
 

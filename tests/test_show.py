@@ -14,11 +14,12 @@ from swirl.cli import main
 from swirl.commands import looking
 from swirl.counts import Counts
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.filters import Decision, Kept, Rule, Selection
+from swirl.filters import Decision, Rule
 from swirl.known import Known, evaluated, known
 from swirl.recipe import load_recipe
 from swirl.records import Appender, write_json
 from swirl.run import Run, locked
+from swirl.selection import Selection
 from swirl.shards import shard
 from swirl.tasks import Grade
 from swirl.types import JudgedStep, PromptStyle, Question, Trajectory, Verdict
@@ -58,7 +59,7 @@ def run(tmp_path: Path) -> Path:
         Decision(trajectory="q/1", kept=False, reason="its answer is wrong: 1844"),
     )
     selection = Selection(
-        rule=Rule.OUTCOME, judge="solver", num_trajectories=2, rules={Rule.NONE: Kept(2)}, decisions=decisions
+        rule=Rule.OUTCOME, judges=("solver",), num_trajectories=2, survival={}, fallen={}, decisions=decisions
     )
     write_json(folder / "selection.json", selection)
     return folder

@@ -13,8 +13,9 @@ from typing import Literal
 from msgspec import Struct
 
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.filters import Decision, Selection
+from swirl.filters import Decision
 from swirl.records import read, read_document
+from swirl.selection import Selection
 from swirl.shards import judged
 from swirl.types import Trajectory, Verdict
 

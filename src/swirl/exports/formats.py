@@ -2,9 +2,33 @@
 
 from collections.abc import Mapping
 
-from swirl.exports import Format, axolotl, messages, openai, parquet, sharegpt, verl
+from swirl.exports import (
+    Format,
+    axolotl,
+    messages,
+    openai,
+    parquet,
+    sharegpt,
+    trl_grpo,
+    trl_preference,
+    trl_preference_whole,
+    trl_prompt_completion,
+    trl_sft,
+    trl_stepwise,
+    trl_unpaired,
+    verl,
+)
 
+_TRL = (
+    trl_grpo,
+    trl_sft,
+    trl_prompt_completion,
+    trl_preference,
+    trl_preference_whole,
+    trl_unpaired,
+    trl_stepwise,
+)
 EXPORTS: Mapping[str, Format] = {
-    module.FORMAT.name: module.FORMAT for module in (messages, openai, sharegpt, axolotl, verl, parquet)
+    module.FORMAT.name: module.FORMAT for module in (messages, openai, sharegpt, axolotl, *_TRL, verl, parquet)
 }
 """What stands behind `swirl export --to`, in the order of its help."""

@@ -10,21 +10,7 @@ from msgspec import structs
 
 from swirl.exports import Format, Item, Row
 from swirl.exports.metadata import metadata
-from swirl.protocol import TAGS, render
-from swirl.types import Trajectory
-
-
-def turns(state: Trajectory) -> list[dict[str, str]]:
-    """The prompt at a state, with tools called in their tags, whatever way they were called in.
-
-    >>> from swirl.types import PromptStyle, Question, Rules
-    >>> bare = Rules(prompt=PromptStyle.BARE)
-    >>> turns(Trajectory(id="q/0", question=Question(id="q", task="t", text="What is 2 * 3?"), rules=bare))
-    [{'role': 'user', 'content': 'What is 2 * 3?'}]
-    """
-    known = tuple(tool for tool in state.rules.tools if tool in TAGS)
-    rules = structs.replace(state.rules, native_calls=False, tools=known)
-    return [{"role": each.role, "content": each.text} for each in render(structs.replace(state, rules=rules)).messages]
+from swirl.exports.turns import turns
 
 
 def rows(items: Iterable[Item]) -> Iterator[Row]:

@@ -7,11 +7,10 @@ that was once taken at a state is left out.
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from msgspec import structs
 
 from swirl.decompose import state_before
 from swirl.exports import Format, Item, Row
-from swirl.protocol import render
+from swirl.exports.turns import Turn, turns
 from swirl.types import Trajectory
 
 
@@ -25,9 +24,9 @@ def rows(items: Iterable[Item]) -> Iterator[Row]:
     [('q/0:0', 1)]
     """
     for item in items:
-        turns = _turns(item.trajectory)
+        said = _turns(item.trajectory)
         for index in range(len(item.trajectory.steps)):
-            yield {**_named(item.trajectory, index), "messages": turns[: 2 * index + 1]}
+            yield {**_named(item.trajectory, index), "messages": said[: 2 * index + 1]}
 
 
 def lines(trajectories: Iterable[Trajectory]) -> Iterator[list[bytes]]:
@@ -41,10 +40,10 @@ def lines(trajectories: Iterable[Trajectory]) -> Iterator[list[bytes]]:
     """
     encode = msgspec.json.Encoder().encode
     for trajectory in trajectories:
-        turns = [encode(turn) for turn in _turns(trajectory)]
+        said = [encode(turn) for turn in _turns(trajectory)]
         yield [
             b'%b,"messages":[%b]}\n'
-            % (encode(_named(trajectory, index)).removesuffix(b"}"), b",".join(turns[: 2 * index + 1]))
+            % (encode(_named(trajectory, index)).removesuffix(b"}"), b",".join(said[: 2 * index + 1]))
             for index in range(len(trajectory.steps))
         ]
 
@@ -53,13 +52,11 @@ def _named(trajectory: Trajectory, index: int) -> Row:
     return {"state": f"{trajectory.id}:{index}", "trajectory": trajectory.id, "step": index}
 
 
-def _turns(trajectory: Trajectory) -> list[Row]:
+def _turns(trajectory: Trajectory) -> list[Turn]:
     """The messages of its last state; those of an earlier one are the first of them."""
     if not trajectory.steps:
         return []
-    last = state_before(trajectory, len(trajectory.steps) - 1)
-    tagged = structs.replace(last, rules=structs.replace(last.rules, native_calls=False))
-    return [{"role": each.role, "content": each.text} for each in render(tagged).messages]
+    return turns(state_before(trajectory, len(trajectory.steps) - 1))
 
 
 FORMAT = Format("states", "a line a state: the contexts that step-wise training acts at, as `messages`", rows)

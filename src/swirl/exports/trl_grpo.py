@@ -12,7 +12,8 @@ import msgspec
 
 from swirl.decompose import decompose
 from swirl.exports import Format, Item, Row
-from swirl.exports.trl_turns import source, turns
+from swirl.exports.trl_turns import source
+from swirl.exports.turns import turns
 from swirl.types import Trajectory
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from swirl.exports import Item, Row
-from swirl.exports.trl_turns import Turn
+from swirl.exports.turns import Turn
 
 
 class Candidate(NamedTuple):

@@ -9,7 +9,8 @@ from itertools import groupby
 from swirl.decompose import state_before
 from swirl.exports import Format, Item, Row
 from swirl.exports.trl_pairs import Candidate, pairs, question
-from swirl.exports.trl_turns import action, judged, turns
+from swirl.exports.trl_turns import action, judged
+from swirl.exports.turns import turns
 
 
 def rows(items: Iterable[Item]) -> Iterator[Row]:

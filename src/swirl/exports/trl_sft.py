@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from swirl.decompose import state_before
 from swirl.exports import Format, Item, Row
-from swirl.exports.trl_turns import Turn, action, source, turns
+from swirl.exports.trl_turns import action, source
+from swirl.exports.turns import Turn, turns
 from swirl.types import Trajectory
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from swirl.decompose import state_before
 from swirl.exports import Format, Item, Row
-from swirl.exports.trl_turns import action, judged, source, turns
+from swirl.exports.trl_turns import action, judged, source
+from swirl.exports.turns import turns
 
 
 def rows(items: Iterable[Item]) -> Iterator[Row]:

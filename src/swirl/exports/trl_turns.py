@@ -1,4 +1,4 @@
-"""What TRL's formats share: a state and an action as messages, the steps that have a verdict, and where a row comes from.
+"""What TRL's formats share: an action as a message, the steps that have a verdict, and where a row comes from.
 
 A message is `{"role", "content"}`, and users and assistants take turns, as in TRL 1.16's page "Dataset formats and types"
 (huggingface.co/docs/trl/dataset_formats). Calls stand in their tags and results in the user's turns, as a policy reads them here.
@@ -7,13 +7,9 @@ A message is `{"role", "content"}`, and users and assistants take turns, as in T
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from msgspec import structs
-
 from swirl.exports import Item, Row
-from swirl.protocol import TAGS, render
+from swirl.exports.turns import Turn
 from swirl.types import Step, Trajectory, Verdict
-
-Turn = dict[str, str]
 
 
 class JudgedAction(NamedTuple):
@@ -23,20 +19,6 @@ class JudgedAction(NamedTuple):
     """Index of the step, from 0."""
     step: Step
     verdict: Verdict
-
-
-def turns(state: Trajectory) -> list[Turn]:
-    """The prompt at a state, with tools called in their tags, whatever way they were called in.
-
-    >>> from swirl.types import PromptStyle, Question, Rules
-    >>> question, rules = Question(id="q", task="t", text="What is 2 * 3?"), Rules(prompt=PromptStyle.BARE)
-    >>> turns(Trajectory(id="q/0", question=question, rules=rules))
-    [{'role': 'user', 'content': 'What is 2 * 3?'}]
-    """
-    offered = tuple(tool for tool in state.rules.tools if tool in TAGS)
-    rules = structs.replace(state.rules, native_calls=False, tools=offered)
-    prompt = render(structs.replace(state, rules=rules))
-    return [{"role": message.role, "content": message.text} for message in prompt.messages]
 
 
 def action(step: Step) -> list[Turn]:

@@ -10,7 +10,7 @@ from itertools import chain, count, repeat
 
 from swirl.decompose import decompose
 from swirl.exports import Format, Item, Row
-from swirl.exports.messages import turns
+from swirl.exports.turns import turns
 
 _ABILITIES: Mapping[tuple[str, ...], str] = {("calculator",): "math", ("search",): "qa"}
 

@@ -7,40 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from swirl.exports.metadata import Metadata, Taken
 from swirl.imports import CannotMap, Trace
 from swirl.imports.calls import called
 from swirl.protocol import PARAMETERS, parse, write
-from swirl.types import Action, Answer, Malformed, Observation, Question, Rules, Step, StopReason, ToolCall, Trajectory
-
-
-class Taken(Struct, frozen=True, kw_only=True):
-    """What the messages do not say of a step."""
-
-    text: str | None = None
-    thinking: str = ""
-    malformed: str | None = None
-    arguments: str | None = None
-    native: bool = False
-    call_id: str = ""
-    refused: bool = False
-    passages: tuple[str, ...] = ()
-    result: str | None = None
-    restored: bool = False
-
-
-class Metadata(Struct, frozen=True, kw_only=True):
-    """What the messages do not say of a trajectory."""
-
-    id: str
-    question: Question
-    rules: Rules
-    steps: tuple[Taken, ...]
-    sample: int = 0
-    seed: int = 0
-    policy: str = ""
-    stop: StopReason | None = None
+from swirl.types import Action, Answer, Malformed, Observation, Step, ToolCall, Trajectory
 
 
 def restored(trace: Trace) -> Trajectory:

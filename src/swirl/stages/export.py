@@ -11,9 +11,9 @@ from swirl.catalog import open_task
 from swirl.errors import ConfigError, RunFolderError
 from swirl.exports import Format, Item, Row, Written
 from swirl.exports.files import write_rows
-from swirl.filters import Selection
 from swirl.records import read_document, write_atomically
 from swirl.run import Run
+from swirl.selection import Selection
 from swirl.shards import judged, shards
 from swirl.tasks import Task
 from swirl.terminal import Advance, progress, say
