@@ -26,6 +26,7 @@ from swirl.evaluate import EvaluatedTrajectory
 from swirl.recipe import RunConfig, bundled_recipes, configure, load_recipe
 from swirl.retrieval import index
 from swirl.run import Call, Run
+from swirl.selection import Selection
 from swirl.services.ledger import Request
 from swirl.train import Metrics
 from swirl.types import JudgedStep, Trajectory

@@ -175,7 +175,7 @@ def test_nothing_is_overwritten_unless_that_is_asked_for(run: Path, capsys: pyte
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--to", "opnai"], "--to: expected one of messages, openai, sharegpt, axolotl, verl, parquet"),
+        (["--to", "opnai"], "--to: expected one of messages, openai, sharegpt, axolotl, trl-grpo, "),
         (["--to", "opnai"], "found 'opnai'; did you mean 'openai'?"),
         ([], "found none"),
         (["--to", "verl", "--out", "x.jsonl"], "the format verl is a file that ends in .parquet, or a folder for it"),

@@ -17,9 +17,10 @@ from swirl.explain import explain
 from swirl.filters import Check, FilterConfig, Rule
 from swirl.judges.rule import Rule as RuleJudge
 from swirl.judges.solver import Solver
+from swirl.locks import locked
 from swirl.records import Appender, read
 from swirl.report import write_report
-from swirl.run import Run, locked
+from swirl.run import Run
 from swirl.shards import ids, shard
 from swirl.stages.filter import kept_of, select
 from swirl.stages.judge import judge

@@ -89,9 +89,9 @@ def test_a_run_folder_goes_on_where_it_was_moved_to(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     written(Path("a.jsonl"), chat(*SIX))
     imported(Path("runs/mine"), Path("a.jsonl"))
-    assert len(generated(Run.open(Path("runs/mine")))) == 1
+    assert len(list(generated(Run.open(Path("runs/mine"))))) == 1
     shutil.move("runs/mine", "elsewhere")
-    assert len(generated(Run.open(Path("elsewhere")))) == 1
+    assert len(list(generated(Run.open(Path("elsewhere"))))) == 1
     monkeypatch.chdir("elsewhere")
     assert main(["judge", "."]) == 0
 

@@ -16,9 +16,10 @@ from swirl.counts import Counts
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.filters import Decision, Rule
 from swirl.known import Known, evaluated, known
+from swirl.locks import locked
 from swirl.recipe import load_recipe
 from swirl.records import Appender, write_json
-from swirl.run import Run, locked
+from swirl.run import Run
 from swirl.selection import Selection
 from swirl.shards import shard
 from swirl.tasks import Grade

@@ -5,12 +5,10 @@ judge, and there is no other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from swirl.catalog import open_task
-from swirl.errors import ConfigError, RunFolderError
+from swirl.errors import RunFolderError
 from swirl.judges import JudgeName
 from swirl.judges.missing import PASSING
 from swirl.records import read
@@ -20,6 +18,8 @@ from swirl.settings import RunConfig, nearest
 from swirl.shards import ids, shard, shards
 from swirl.slim import SlimTrajectory
 from swirl.stages.chunks import Item
+from swirl.stages.outline import outline
+from swirl.stages.start import samples_of
 from swirl.types import JudgedStep, Question, Rules, Verdict
 
 
@@ -36,18 +36,12 @@ Said = dict[str, dict[int, Verdict]]
 
 def asked_of(run: Run) -> dict[str, Question]:
     """The trajectories that a run has to hold, by their ids, and the question of each; raises `ConfigError` where two have one id."""
-    config = run.config.generate
-    found: dict[str, Question] = {}
-    for task in map(open_task, config.tasks):
-        for question in islice(task.questions("train", run.config.seed), config.questions):
-            for sample in range(config.samples):
-                name = begin(question, Rules(), sample=sample).id
-                if name in found:
-                    raise ConfigError(
-                        f"{task.name}: expected questions with ids of their own, found two with the id {question.id!r}; rename one of them"
-                    )
-                found[name] = question
-    return found
+    return {
+        begin(question, Rules(), sample=sample).id: question
+        for own in outline(run)
+        for question in own.questions
+        for sample in samples_of(question, own.samples)
+    }
 
 
 def judges_of(config: RunConfig) -> list[str]:
