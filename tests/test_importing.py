@@ -66,9 +66,9 @@ def test_imported_traces_are_judged_filtered_and_reported_like_any_other(
     assert "1 x expected a message of the assistant, found none" in said
     assert main(["judge", str(out)]) == 0
     assert main(["filter", str(out)]) == 0
-    assert len(kept_of(Run.open(out))) == 3, "one starts from a number that nobody told"
+    assert len(list(kept_of(Run.open(out)))) == 3, "one starts from a number that nobody told"
     assert main(["filter", str(out), "--filter.rule", "outcome", "--redo"]) == 0
-    assert len(kept_of(Run.open(out))) == 3, "the same one has the wrong answer"
+    assert len(list(kept_of(Run.open(out)))) == 3, "the same one has the wrong answer"
     assert main(["generate", str(out)]) == 0
     assert "all 4 trajectories are there already" in capsys.readouterr().err
     assert main(["report", str(out)]) == 0

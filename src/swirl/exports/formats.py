@@ -9,6 +9,7 @@ from swirl.exports import (
     openai,
     parquet,
     sharegpt,
+    states,
     trl_grpo,
     trl_preference,
     trl_preference_whole,
@@ -29,6 +30,6 @@ _TRL = (
     trl_stepwise,
 )
 EXPORTS: Mapping[str, Format] = {
-    module.FORMAT.name: module.FORMAT for module in (messages, openai, sharegpt, axolotl, *_TRL, verl, parquet)
+    module.FORMAT.name: module.FORMAT for module in (messages, openai, sharegpt, axolotl, *_TRL, verl, states, parquet)
 }
 """What stands behind `swirl export --to`, in the order of its help."""
