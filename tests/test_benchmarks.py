@@ -247,3 +247,28 @@ def test_bm25_finds_the_gold_paragraphs_of_real_questions() -> None:
     assert found["hotpotqa"]["questions"] == found["musique"]["questions"] == 200
     assert found["hotpotqa"]["recall"]["bm25"] >= 0.87
     assert found["musique"]["recall"]["bm25"] >= 0.53
+
+
+def test_the_data_stage_is_measured_beside_a_peer_that_comes_to_as_many_states(tmp_path: Path) -> None:
+    found = result("bench_data.py", "--sizes=50,100", "--no-peer", f"--folder={tmp_path}")
+    assert (found["trajectories"], found["made"]["trajectories"], found["missed"]) == (50, 50, [])
+    assert found["states"] == 5 * found["kept"] > 0
+    assert [each["trajectories"] for each in found["further"]] == [100]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bound_of_the_data_stage_that_is_missed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    missed = importlib.import_module("bench_data").missed
+    good = {"trajectories": 50_000, "seconds": 10.0, "peak_memory_mb": 300.0, "peer": {"seconds": 60.0}}
+    assert missed([good, {"trajectories": 500_000, "seconds": 110.0}]) == []
+    assert missed([{"trajectories": 500, "seconds": 1000.0}]) == []
+    for change, told in (
+        ({"seconds": 20.5}, "expected at most 20.0 s, found 20.5"),
+        ({"peak_memory_mb": 400.0}, "expected under 400.0 MB, found 400.0"),
+        ({"peer": {"seconds": 9.0}}, "expected to be no slower than datasets with 9.0 s, found 10.0"),
+    ):
+        [said] = missed([{**good, **change}])
+        assert told in said
+    [said] = missed([good, {"trajectories": 500_000, "seconds": 130.0}])
+    assert "500,000: expected each to take at most 1.2 times as long as of 50,000, found 1.30" in said

@@ -97,13 +97,17 @@ def test_no_stage_goes_on_from_a_shard_that_is_not_whole(run: Run) -> None:
     second = shards(run.trajectories)[1]
     lines = second.read_bytes().splitlines(keepends=True)
     second.write_bytes(b"".join(lines[:3]))
-    for stage in (judge, select, measured):
+    for stage in (judge, measured):
         with pytest.raises(RunFolderError, match=r"unfinished \(3 of 4 trajectories in trajectories-00001.jsonl\)"):
             stage(run)
+    with pytest.raises(RunFolderError, match=r"`generate` is unfinished"):
+        select(run)
     second.write_bytes(b"".join(lines))
     verdicts = shards(run.verdicts("rule"))[2]
     verdicts.write_bytes(b"")
     with pytest.raises(RunFolderError, match=r"`judge` is unfinished \(0 of \d+ verdicts in verdicts-00002.jsonl\)"):
+        measured(run)
+    with pytest.raises(RunFolderError, match=r"`judge` is unfinished"):
         select(run)
 
 
