@@ -101,8 +101,8 @@ def _data(run: Run) -> Sequence[Trajectory]:
 
 
 def _lean(trajectory: Trajectory) -> Trajectory:
-    """As training holds it: without log-probabilities, which are of the policy that wrote it and play no part. One of 5 steps with 40 tokens
-    and 560 characters each takes 13 kB of memory so, its states included, in place of 22."""
+    """As training holds it: without log-probabilities, which are of the policy that wrote it and play no part. One of 5 steps, each of 40
+    tokens and 560 characters, takes 13 kB of memory so, its states included, and would take 22 with them."""
     steps = tuple(structs.replace(step, logprobs=()) for step in trajectory.steps)
     return structs.replace(trajectory, rules=tagged(trajectory.rules), steps=steps)
 
