@@ -49,7 +49,7 @@ def build(name: str, settings: dict[str, Any]) -> Task:
         raise ConfigError(f"task {name!r} has no questions in its split {config.split!r}; choose the other: -T split=")
     return Task(
         dataset=MemoryDataset([_sample(question, rules) for question in questions], name=name),
-        solver=steps(spec, **config.tool_settings),
+        solver=steps(spec, **config.for_solver),
         scorer=graded(spec),
         config=GenerateConfig(max_tokens=Sampling().max_tokens),
         metadata={KEY: as_table(config)},

@@ -45,6 +45,8 @@ class TaskConfig:
     """What a malformed action does: stop or observe."""
     tools: ToolCalls = "tags"
     """tags (calls are written into the text) or native (the model's own tool calls)."""
+    stop: bool = True
+    """Whether stop strings are sent to providers that leave them in the text (hf, vllm, sglang); text after a closing tag is cut anyway."""
     tokenizer: str = ""
     """The model, a folder or a hub id, whose tokens search.max_tokens counts; empty: one token is estimated for four characters."""
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -73,9 +75,13 @@ keep_thinking=False, native_calls=False)
         )
 
     @property
-    def tool_settings(self) -> dict[str, Any]:
-        """What the solver is told of the tools, in plain values, which Inspect writes into its log."""
-        return {"tokenizer": self.tokenizer, "search": msgspec.to_builtins(dataclasses.asdict(self.search))}
+    def for_solver(self) -> dict[str, Any]:
+        """What the solver is told, in plain values, which Inspect writes into its log."""
+        return {
+            "stop": self.stop,
+            "tokenizer": self.tokenizer,
+            "search": msgspec.to_builtins(dataclasses.asdict(self.search)),
+        }
 
 
 def configure(settings: Mapping[str, Any]) -> TaskConfig:

@@ -93,7 +93,7 @@ def completion_of(output: ModelOutput, asked: Asked) -> Completion:
     >>> completion_of(ModelOutput.from_content("mockllm", "<answer>6</answer> or so"), asked).text
     '<answer>6</answer>'
     """
-    if output.stop_reason == "model_length":
+    if output.choices and output.stop_reason == "model_length":
         return Completion(text="", finish=Finish.CONTEXT)
     choices = [_choice(output)] if output.choices else []
     return read_reply({"choices": choices}, asked, stopped=False).completion

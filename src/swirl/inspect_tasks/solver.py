@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from anyio import to_thread
 from inspect_ai.log import transcript
-from inspect_ai.model import ModelOutput, get_model
+from inspect_ai.model import GenerateConfig, ModelOutput, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import span
 from msgspec import structs
@@ -29,15 +29,15 @@ KEY = "swirl"
 """Of a sample's metadata: its trajectory as a record, as `trajectories.jsonl` would hold it; before a sample begins, the first state."""
 
 
-def _steps(task: str, tokenizer: str = "", search: Mapping[str, Any] | None = None) -> Solver:
-    """Step-wise inference with the tools of a task, e.g. `gsm8k`; each step is a span of the transcript."""
+def _steps(task: str, stop: bool = True, tokenizer: str = "", search: Mapping[str, Any] | None = None) -> Solver:
+    """Step-wise inference with the tools of a task, e.g. `gsm8k`; each step is a span of the transcript. The rest as in `TaskConfig`."""
     tools_of_task = toolbox(task, tokenizer, search or {})
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         trajectory = _begun(state)
         while trajectory.stop is None:
             async with span(f"step {len(trajectory.steps)}", type="step"):
-                trajectory = await _step(trajectory, state, tools_of_task)
+                trajectory = await _step(trajectory, state, tools_of_task, stop)
             state.metadata[KEY] = msgspec.to_builtins(trajectory)
         return state
 
@@ -71,11 +71,13 @@ def _begun(state: TaskState) -> Trajectory:
     return structs.replace(begun, seed=0)
 
 
-async def _step(trajectory: Trajectory, state: TaskState, tools_of_task: Toolbox) -> Trajectory:
+async def _step(trajectory: Trajectory, state: TaskState, tools_of_task: Toolbox, stop: bool) -> Trajectory:
     """The next state. The sample's messages hold the first turn already; each step adds the action before it and what was observed."""
     asked = asked_at(trajectory)
     state.messages.extend(messages(asked.content[1:][-2:]))
-    output = await get_model().generate(state.messages, tools(asked), config=stopping(asked))
+    output = await get_model().generate(
+        state.messages, tools(asked), config=stopping(asked) if stop else GenerateConfig()
+    )
     state.output = output
     after = await _after(trajectory, output, asked, tools_of_task)
     if after.stop is not None:
