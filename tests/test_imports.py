@@ -19,9 +19,9 @@ from swirl.imports import CannotMap, Format, Reading, Source, Target, Trace, Unm
 from swirl.imports.calls import targets
 from swirl.imports.formats import FORMATS, fields, named
 from swirl.imports.inspect_log import FORMAT as INSPECT
+from swirl.imports.mapping import mapped as as_trajectory
 from swirl.imports.messages import trajectory
 from swirl.imports.openai import FORMAT as OPENAI
-from swirl.imports.restored import restored
 from swirl.imports.tagged import FORMAT as TAGGED
 from swirl.imports.verifiers import FORMAT as VERIFIERS
 from swirl.protocol import parse, render
@@ -54,7 +54,7 @@ def read(path: Path, form: Format, reading: Reading | None = None) -> tuple[list
             listed.append(each)
             continue
         try:
-            mapped.append(restored(each) if each.restored else trajectory(each, reading))
+            mapped.append(as_trajectory(each, reading))
         except CannotMap as why:
             listed.append(why.at(each.place))
     return mapped, listed
@@ -123,6 +123,21 @@ def test_a_log_of_inspect_is_read_from_its_archive() -> None:
     assert parallel.place.endswith("samples/parallel_epoch_1.json (parallel, epoch 1)")
     assert parallel.why == "several calls at once: a step holds one"
     assert "--answer reads other forms" in plain.why
+
+
+def test_a_log_of_our_own_tasks_holds_the_trajectories_whole() -> None:
+    mapped, listed = read(FILES / "inspect-ours.eval", INSPECT)
+    assert not listed
+    first, other = sorted(mapped, key=lambda each: each.question.id, reverse=True)
+    assert (shape(first), shape(other)) == (["calculator(2 * 3) -> 6", "6"], ["-1"])
+    assert first.question.text == "What is 2 * 3?", "and no instructions"
+    assert (first.question.task, first.question.id, first.policy) == ("jsonl", "six", "mockllm/model")
+    assert (first.rules.tools, first.stop) == (("calculator",), StopReason.ANSWERED)
+
+
+def test_a_record_that_is_none_of_ours_is_listed() -> None:
+    with pytest.raises(CannotMap, match="its metadata swirl is no trajectory of ours"):
+        as_trajectory(Trace("a.eval", [USER, SIX], record={"steps": [1]}), Reading())
 
 
 def test_agents_of_inspect_submit_their_answers() -> None:

@@ -67,6 +67,8 @@ class Trace(NamedTuple):
     """As in `Imported`."""
     restored: str = ""
     """The column `swirl` of our own export."""
+    record: Mapping[str, Any] | None = None
+    """The whole trajectory as a record of ours, where the trace has one."""
 
 
 class Target(NamedTuple):

@@ -2,7 +2,8 @@
 
 Documented at https://inspect.aisi.org.uk/eval-logs.html and https://inspect.aisi.org.uk/reference/inspect_ai.log.html (`EvalLog`,
 `EvalSample`); inspect_ai itself need not be installed. A question's name is the task's and the sample's; the target is its answer; an epoch
-is one of its samples. An error of a tool is an observation that refuses.
+is one of its samples. An error of a tool is an observation that refuses. A sample of one of our own tasks
+(`swirl.inspect_tasks`) holds its trajectory whole.
 """
 
 import re
@@ -131,7 +132,14 @@ def _trace(row: Row, spec: Mapping[str, Any]) -> Trace:
         answers=row.texts("target") if fields.get("target") else (),
         policy=model if isinstance(model, str) else "",
         told={name: value for name, value in told.items() if value},
+        record=_record(fields.get("metadata")),
     )
+
+
+def _record(metadata: Any) -> Mapping[str, Any] | None:
+    """The trajectory that our own tasks of Inspect leave in the sample, where their solver took a step."""
+    record = metadata.get("swirl") if isinstance(metadata, dict) else None
+    return record if isinstance(record, dict) and record.get("steps") else None
 
 
 def _values(scores: Any) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""Our own export, read back: the column `swirl` beside the messages says what a chat cannot (`swirl export --to openai`).
+"""What we wrote ourselves, read back: whole records, and our export, where the column `swirl` beside the messages says what a chat cannot
+(`swirl export --to openai`).
 
-The messages come first: what they say is what was said, also where somebody has changed it since. Token ids are not among what is restored.
+Of an export the messages come first: what they say is what was said, also where somebody has changed it since. Token ids are not
+among what is restored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +14,7 @@ from swirl.exports.metadata import Metadata, Taken
 from swirl.imports import CannotMap, Trace
 from swirl.imports.calls import called
 from swirl.protocol import PARAMETERS, parse, write
-from swirl.types import Action, Answer, Malformed, Observation, Step, ToolCall, Trajectory
+from swirl.types import Action, Answer, Malformed, Observation, Step, StopReason, ToolCall, Trajectory
 
 
 def restored(trace: Trace) -> Trajectory:
@@ -45,6 +47,21 @@ def restored(trace: Trace) -> Trajectory:
         steps=tuple(steps),
         stop=told.stop,
     )
+
+
+def recorded(record: Mapping[str, Any]) -> Trajectory:
+    """The trajectory that a trace holds whole, on a question of the task `jsonl`; raises `CannotMap` where it is none.
+
+    >>> kept = {"schema": "swirl.trajectory/1", "id": "q/0", "question": {"id": "q", "task": "t", "text": "?"}, "rules": {}}
+    >>> recorded(kept).stop.value
+    'cut_off'
+    """
+    try:
+        own = msgspec.convert(record, Trajectory)
+    except msgspec.ValidationError as error:
+        raise CannotMap(str(record), f"its metadata swirl is no trajectory of ours ({error})") from error
+    asked = msgspec.structs.replace(own.question, task="jsonl")
+    return msgspec.structs.replace(own, question=asked, stop=own.stop or StopReason.CUT_OFF)
 
 
 def _role(message: Any) -> str:

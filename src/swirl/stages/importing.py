@@ -18,8 +18,8 @@ import msgspec
 from swirl.errors import ConfigError, RecordError, RunFolderError
 from swirl.folders import whole
 from swirl.imports import CannotMap, Format, Imported, Reading, Source, Trace, Unmapped
-from swirl.imports.messages import SYSTEM, trajectory
-from swirl.imports.restored import restored
+from swirl.imports.mapping import mapped
+from swirl.imports.messages import SYSTEM
 from swirl.rollout import begin
 from swirl.run import Run
 from swirl.settings import QUESTIONS, RunConfig
@@ -153,7 +153,7 @@ def _keep(each: Trace | Unmapped, reading: Reading, found: Found, files: _Files)
 
 def _mapped(trace: Trace, reading: Reading, found: Found, files: _Files) -> Unmapped | None:
     try:
-        own = found.named(restored(trace) if trace.restored else trajectory(trace, reading))
+        own = found.named(mapped(trace, reading))
         data = msgspec.json.encode(own)
         record = msgspec.json.encode(Imported(place=trace.place, trajectory=own.id, told=dict(trace.told)))
     except CannotMap as why:
