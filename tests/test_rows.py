@@ -66,7 +66,11 @@ def test_parquet_may_hold_what_json_does_not(tmp_path: Path) -> None:
         ("r.json", b'{"data": 5}', "r.json: expected a JSON list of objects, or one under `data`, found {'data': 5}"),
         ("r.json", b'{"rows": []}', "r.json: expected a JSON list of objects, or one under `data`, found {'rows'"),
         ("r.json", b'[{"id": 1}, 2]', "r.json, row 2: expected one JSON object, found 2"),
-        ("r.jsonl.gz", gzip.compress(LINES, mtime=0)[:-12], "expected a whole file packed by gzip, found .*; copy it again"),
+        (
+            "r.jsonl.gz",
+            gzip.compress(LINES, mtime=0)[:-12],
+            "expected a whole file packed by gzip, found .*; copy it again",
+        ),
         ("r.jsonl.gz", LINES, "expected a whole file packed by gzip, found .*; copy it again"),
         ("r.parquet", b"PAR1", "r.parquet: expected a Parquet file, found none that can be read"),
     ],
