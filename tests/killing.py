@@ -15,6 +15,8 @@ CONTENT = (
     "train/metrics.jsonl",
     "train/model/model.safetensors",
     "evaluation/*.jsonl",
+    "origins/*.json",
+    "manifest.json",
 )
 """What has to be byte-identical, however often a run was killed; times live elsewhere."""
 

@@ -123,6 +123,7 @@ def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
         "report.html",
     }
     assert names <= {path.name for path in finished.iterdir()}
+    assert main(["verify", str(finished)]) == 0
     summary = json.loads((finished / "summary.json").read_text())
     for part in (summary, *summary["tasks"].values()):
         for stand in (part, part["greedy"]):

@@ -1,6 +1,7 @@
 """The command line: `swirl COMMAND`. Flags are generated from the configuration dataclasses, so their help is the dataclasses' own.
 
-A user's mistake is answered with one sentence and exit status 2; Ctrl-C with what to do next and status 130.
+A user's mistake is answered with one sentence and exit status 2, wrong records that `swirl verify` finds with status 1;
+Ctrl-C with what to do next and status 130.
 """
 
 import os
@@ -9,7 +10,21 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from swirl import processes
-from swirl.commands import evaluate, export, filter, import_, index, recipes, report, run, show, stages, stats, train
+from swirl.commands import (
+    evaluate,
+    export,
+    filter,
+    import_,
+    index,
+    recipes,
+    report,
+    run,
+    show,
+    stages,
+    stats,
+    train,
+    verify,
+)
 from swirl.commands.words import Command
 from swirl.errors import ConfigError, SwirlError
 from swirl.settings import nearest
@@ -26,6 +41,7 @@ COMMANDS: Mapping[str, Command] = {
     **stats.COMMANDS,
     **export.COMMANDS,
     **import_.COMMANDS,
+    **verify.COMMANDS,
     **index.COMMANDS,
     **recipes.COMMANDS,
 }
@@ -45,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _dispatch(words[0] if words else "help", words[1:])
+        status = _dispatch(words[0] if words else "help", words[1:])
         sys.stdout.flush()
-        return 0
+        return status
     except SwirlError as error:
         say(f"error: {error}")
         return 2
@@ -62,11 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _dispatch(name: str, words: Sequence[str]) -> None:
+def _dispatch(name: str, words: Sequence[str]) -> int:
     if name in ("-h", "--help", "help"):
-        return _overview()
+        _overview()
+        return 0
     if name == "--version":
-        return print(f"swirl {metadata.version('swirl-rl')}")
+        print(f"swirl {metadata.version('swirl-rl')}")
+        return 0
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}: `swirl --help` lists them all{nearest(name, COMMANDS)}")
     count = processes.count()
@@ -75,7 +93,7 @@ def _dispatch(name: str, words: Sequence[str]) -> None:
             f"`swirl {name}` works in one process, and torchrun started {count}: run it without torchrun, and share training alone: "
             f"torchrun --nproc-per-node {count} -m swirl train RUN"
         )
-    COMMANDS[name].run(name, words)
+    return COMMANDS[name].run(name, words) or 0
 
 
 def _overview() -> None:

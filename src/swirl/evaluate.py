@@ -142,13 +142,14 @@ def answer_all(
     seed: int,
     samples: int = 1,
     slots: int = 512,
+    origin: str = "",
     on_ended: Callable[[int], None] = lambda count: None,
 ) -> list[Trajectory]:
     """So many finished trajectories a question, one after another. The seed of each step depends on the run's seed, the question, the
     sample and the step, not on the policy."""
     own = derive(seed, "evaluate")
     states = [
-        begin(question, rules, sample=sample, seed=own, policy=policy.name)
+        begin(question, rules, sample=sample, seed=own, policy=policy.name, origin=origin)
         for question in questions
         for sample in range(samples)
     ]

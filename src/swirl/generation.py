@@ -6,7 +6,7 @@ from typing import Literal
 
 from swirl.errors import ConfigError
 from swirl.policies import Sampling
-from swirl.types import OnMalformed, PromptStyle
+from swirl.types import OnMalformed, PromptStyle, Question
 
 OnToolFailure = Literal["raise", "stop"]
 
@@ -90,3 +90,13 @@ class GenerateConfig:
     def sampling(self) -> Sampling:
         """How actions are sampled."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, max_context=self.max_context)
+
+
+def samples_of(question: Question, count: int) -> Sequence[int]:
+    """The numbers of a question's samples: those that its task asks for, else the first `count`.
+
+    >>> list(samples_of(Question(id="q", task="t", text="?"), 2))
+    [0, 1]
+    """
+    asked: Sequence[int] = question.meta.get("samples", range(count)) if question.task == "jsonl" else range(count)
+    return asked

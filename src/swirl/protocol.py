@@ -9,14 +9,17 @@ Differs from the paper: `parse` tolerates white space after the first closing ta
 malformed actions, here they are values that carry the reason.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
+from functools import cache
+from itertools import combinations
 from types import MappingProxyType
 from typing import Literal
 
 from msgspec import Struct
 
-from swirl.types import Action, Answer, Malformed, PromptStyle, Rules, Step, ToolCall, Trajectory
+from swirl.types import Action, Answer, Malformed, Observation, PromptStyle, Rules, Step, ToolCall, Trajectory
 
 TAGS: Mapping[str, str] = MappingProxyType({"calculator": "math_exp", "search": "search_query"})
 """Tool name -> the tag its calls are written in."""
@@ -151,6 +154,27 @@ def instructions(rules: Rules) -> str:
     if rules.tools:
         lines.append("Write either one query or one answer in a message, never both.")
     return "\n".join(lines)
+
+
+@cache
+def wording() -> str:
+    """What tells these instructions from those of another version of swirl: a hash of all that a policy may be told beside the question and
+    the results.
+
+    >>> wording() == wording(), len(wording())
+    (True, 12)
+    """
+    offers = [tools for count in range(len(TAGS) + 1) for tools in combinations(TAGS, count)]
+    told = [
+        instructions(Rules(prompt=style, tools=tools, max_calls=2, native_calls=native))
+        for style in PromptStyle
+        for tools in offers
+        for native in (False, True)
+    ]
+    call = ToolCall("calculator", "QUERY")
+    turns = [Step(text="", action=call, observation=Observation("RESULT")), Step(text="", action=Malformed("REASON"))]
+    told += [observation_turn(step) for step in turns]
+    return hashlib.sha256("\x1f".join(told).encode()).hexdigest()[:12]
 
 
 def render(state: Trajectory) -> Prompt:

@@ -41,14 +41,15 @@ def read(path: Path, kind: type[T], beside: tuple[type[msgspec.Struct], ...] = (
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
                 if line.endswith(b"\n"):
-                    record = _decode(decoder, kind, line, f"{path}:{number}")
+                    record = decode_line(decoder, kind, line, f"{path}:{number}")
                     if isinstance(record, kind):
                         yield record
     except OSError as error:
         raise RecordError(f"expected a file of records at {path}, but it cannot be read: {error.strerror}") from error
 
 
-def _decode(decoder: "msgspec.json.Decoder[Any]", kind: type[msgspec.Struct], line: bytes, place: str) -> Any:
+def decode_line(decoder: "msgspec.json.Decoder[Any]", kind: type[msgspec.Struct], line: bytes, place: str) -> Any:
+    """The record in a line; raises `RecordError` as `read` does."""
     try:
         record = decoder.decode(line)
     except msgspec.ValidationError as error:

@@ -46,7 +46,9 @@ _TOOL_THREADS = 32
 """Most tool calls that are under way at once beside a policy behind a server."""
 
 
-def begin(question: Question, rules: Rules, *, sample: int = 0, seed: int = 0, policy: str = "") -> Trajectory:
+def begin(
+    question: Question, rules: Rules, *, sample: int = 0, seed: int = 0, policy: str = "", origin: str = ""
+) -> Trajectory:
     """The first state of a trajectory: no steps yet. `seed` is the run's; the trajectory gets its own, derived from it.
 
     >>> begin(Question(id="q7", task="t", text="?"), Rules(), sample=3).id
@@ -54,7 +56,7 @@ def begin(question: Question, rules: Rules, *, sample: int = 0, seed: int = 0, p
     """
     name = f"{question.id}/{sample}"
     own = derive(seed, "trajectory", question.task, name)
-    return Trajectory(id=name, question=question, rules=rules, sample=sample, seed=own, policy=policy)
+    return Trajectory(id=name, question=question, rules=rules, sample=sample, seed=own, policy=policy, origin=origin)
 
 
 def advance(state: Trajectory, completion: Completion, toolbox: Toolbox) -> Trajectory:

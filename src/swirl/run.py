@@ -14,11 +14,15 @@
       evaluation/          one JSONL a policy, task and mode
       summary.json         every headline number with n, interval and seed
       report.html          the page people read
+      origins/             what made the records, told once for all that name it
+      manifest.json        size and SHA-256 of every file of a stage that has ended (`swirl verify`)
 
 Two equal runs have equal files, `calls.jsonl`, the times and requests in `summary.json`, the report and a tracker's files aside. Stages
 meet here and nowhere else: each can be rerun, inspected, or replaced by another program.
 """
 
+import hashlib
+import json
 import shutil
 import time
 import tomllib
@@ -26,7 +30,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from swirl import calls, settings
+from swirl import calls, manifest, settings
 from swirl.calls import Call, peak_memory_mb
 from swirl.errors import RunFolderError
 from swirl.locks import require_ours
@@ -51,8 +55,12 @@ _OUTPUTS = {
     "evaluate": ["evaluation/*", "summary.json"],
     "report": ["report.html"],
 }
-_STORED = {"generate": ["replies.sqlite*"]}
-"""What goes with a stage's outputs, and is none: replies are found by all that decides them, so other settings do not contradict them."""
+_STORED = {
+    **{stage: [f"origins/{stage}-*.json"] for stage in ("judge", "evaluate")},
+    "generate": ["replies.sqlite*", "origins/generate-*.json"],
+}
+"""What goes with a stage's outputs, and is none: replies and origins are found by all that decides them, so other settings do not
+contradict them."""
 _START = ("seed", "policy.model", "policy.dtype")
 RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 """What a trajectory is allowed, in generation and in evaluation."""
@@ -156,7 +164,21 @@ class Run:
     def write_config(self) -> None:
         """Write `run.toml`."""
         table = {"schema": SCHEMA, "config": settings.to_table(self.config), "provenance": provenance()}
-        write_atomically(self.path / "run.toml", settings.dump(table))
+        file, data = self.path / "run.toml", settings.dump(table)
+        if not file.exists():
+            write_atomically(file, data)  # first: a folder without it is no run's
+        with manifest.writing(self.path, manifest.SETTINGS):
+            write_atomically(file, data)
+
+    def id(self, stage: str) -> str:
+        """First digits of a SHA-256 over the settings that decide what a stage writes, from the first stage on, as far as they are not the
+        defaults: the run's name in what is recorded, wherever its folder lies."""
+        decisive = tuple(key for done in STAGES[: STAGES.index(stage) + 1] for key in _DECIDED_BY[done])
+        before, now = (settings.flat(settings.to_table(each)) for each in (RunConfig(), self.config))
+        own = {key: now[key] for key in now if now[key] != before[key] and key.startswith(decisive) and _decides(key)}
+        told = json.dumps(own, sort_keys=True, ensure_ascii=False)
+        anywhere = told.replace(f"jsonl:{self.path / settings.QUESTIONS}", f"jsonl:{settings.QUESTIONS}")
+        return hashlib.sha256(anywhere.encode()).hexdigest()[:12]
 
     def reconfigure(self, stage: str, config: RunConfig, redo: bool) -> None:
         """Take changed settings for a stage and those after it. What these stages have written is removed where `redo` says so; without
@@ -192,6 +214,7 @@ class Run:
 
     def remove_from(self, stage: str) -> None:
         """Remove what a stage and all after it have written."""
+        manifest.forget(self.path, set(STAGES[STAGES.index(stage) :]))
         for later in STAGES[STAGES.index(stage) :]:
             stored = [path for pattern in _STORED.get(later, ()) for path in self.path.glob(pattern)]
             for target in [*self._outputs(later), *stored]:

@@ -105,6 +105,16 @@ def shards(path: Path) -> list[Path]:
     return [shard(path, number) for number in numbers]
 
 
+def number_of(path: Path) -> int:
+    """Which shard a file is; 0 for one that has no number.
+
+    >>> number_of(Path("runs/mine/verdicts-solver-00003.jsonl")), number_of(Path("verdicts.jsonl"))
+    (3, 0)
+    """
+    found = re.search(r"-(\d{5})$", path.stem)
+    return int(found[1]) if found else 0
+
+
 def expect(path: Path, count: int) -> None:
     """Have so many shards of a file there, empty where nothing is written yet, so that one that is lost later is missed."""
     for expected in (shard(path, number) for number in range(count)):

@@ -161,6 +161,8 @@ class Trajectory(
     """Step `i` was sampled with the seed `derive(seed, "step", i)`."""
     policy: str = ""
     """Name of the policy that wrote it."""
+    origin: str = ""
+    """What made it, told once for all that were made so: the name of a file in `origins/`; empty where it is not known."""
     steps: tuple[Step, ...] = ()
     stop: StopReason | None = None
 
@@ -236,5 +238,7 @@ class JudgedStep(
     verdict: Verdict
     view: Literal["step", "hindsight"] = "step"
     """What the judge saw: what came before the step, or the whole trajectory."""
+    origin: str = ""
+    """What made it, as in a trajectory."""
 
     FILE: ClassVar[str] = "verdicts.jsonl"

@@ -18,8 +18,8 @@ class Command(NamedTuple):
 
     kind: type
     """Its flags; the first line of the docstring is its help."""
-    run: Callable[[str, Sequence[str]], None]
-    """Does it, given its name and the words after that."""
+    run: Callable[[str, Sequence[str]], int | None]
+    """Does it, given its name and the words after that; the exit status, where that is not 0."""
 
 
 def parse(usage: str, words: Sequence[str], default: T) -> T:

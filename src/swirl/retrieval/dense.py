@@ -35,7 +35,7 @@ class Dense:
     def __init__(self, corpus: Corpus, embeddings_ND: np.ndarray, encoder: Encoder, graph: Any = None) -> None:
         self.corpus = corpus
         self.embeddings_ND = embeddings_ND
-        self._encoder = encoder
+        self.encoder = encoder
         self._graph = graph
 
     @classmethod
@@ -49,7 +49,7 @@ class Dense:
         found: list[list[Hit] | None] = [None] * len(queries)
         if not asked:
             return found
-        queries_QD = self._encoder.encode([queries[place] for place in asked], queries=True)
+        queries_QD = self.encoder.encode([queries[place] for place in asked], queries=True)
         wide = [row for row, place in enumerate(asked) if not scopes[place]]
         for row, hits in zip(wide, self._among_all(queries_QD[wide], k), strict=True):
             found[asked[row]] = hits

@@ -15,10 +15,10 @@ class Hybrid:
     """The retriever over others; a query is refused where all of them refuse it."""
 
     def __init__(self, retrievers: Sequence[Retriever]) -> None:
-        self._retrievers = retrievers
+        self.retrievers = retrievers
 
     def retrieve(self, queries: Sequence[str], k: int, scopes: Sequence[tuple[str, ...]]) -> list[list[Hit] | None]:
-        each = [retriever.retrieve(queries, max(k, DEPTH), scopes) for retriever in self._retrievers]
+        each = [retriever.retrieve(queries, max(k, DEPTH), scopes) for retriever in self.retrievers]
         return [_fused(ranked, k) for ranked in zip(*each, strict=True)]
 
 

@@ -67,6 +67,14 @@ class Listed:
         return self._places.get(name)
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the passages, in their order."""
+        found = hashlib.sha256()
+        for each in self.passages:
+            found.update(msgspec.json.encode(each) + b"\n")
+        return found.hexdigest()
+
+    @cached_property
     def _places(self) -> dict[str, int]:
         return {passage.id: place for place, passage in enumerate(self.passages)}
 
@@ -75,6 +83,7 @@ class Stored:
     """A corpus in a folder, as `write` left it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._lines = np.memmap(folder / LINES, mode="r")
         self._starts = mapped(folder / STARTS)
         self._hashes = mapped(folder / HASHES)

@@ -14,10 +14,11 @@ from swirl.engine import require_extra
 from swirl.errors import ConfigError
 from swirl.judges import JudgeName
 from swirl.locks import locked, shared
+from swirl.manifest import writing
 from swirl.report import write_report
 from swirl.run import Run
 from swirl.settings import RunConfig
-from swirl.shards import Part
+from swirl.shards import Part, number_of
 from swirl.spending import line, spent
 from swirl.stages.calibrate import calibrate_judge, require_truth
 from swirl.stages.check import check
@@ -113,16 +114,21 @@ def run_part(name: str, path: Path, config: RunConfig, part: Part, *, redo: bool
         run.join(config)
         return run
 
-    with shared(path, prepare) as run, _totalled(run):
+    def owns(file: str) -> bool:
+        return part.has(number_of(Path(file)))
+
+    with shared(path, prepare) as run, _totalled(run), writing(path, name, f"{part.number}/{part.of}", owns):
         PARTED[name](run, part)
 
 
 @contextmanager
 def _accounted(run: Run, stage: str) -> Iterator[None]:
-    """Say what was asked of services meanwhile, and have a summary that is there already count it, also where it came to nothing."""
+    """Have the manifest know what the stage has written, and say what was asked of services meanwhile; a summary that is there already
+    counts that too, also where it came to nothing."""
     before, stored = sum(1 for _ in run.requests()), sum(ledger.num_stored for ledger in run.ledgers)
     try:
-        yield
+        with writing(run.path, stage):
+            yield
     finally:
         asked = spent(islice(run.requests(), before, None))
         if said := line(asked, sum(ledger.num_stored for ledger in run.ledgers) - stored):

@@ -20,6 +20,7 @@ from swirl.run import Run
 from swirl.stages.chunks import Item, Plan, resume
 from swirl.stages.grading import grade_again, require_words, tell_missing, words_on
 from swirl.stages.judge import judge_steps, measured, objection
+from swirl.stages.origin import of_answers
 from swirl.stages.start import (
     JUDGE_SERVER,
     initial_policy,
@@ -229,7 +230,7 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
                 for number in range(start, len(plan.chunks)):
                     policy = policy or models.policy(when, config)
                     size = _chunk(run, when, part)
-                    finished = _answer(run, part, policy, part.questions[number * size :][:size], advance)
+                    finished = _answer(run, when, part, policy, part.questions[number * size :][:size], advance)
                     tell_refused(f"evaluate ({when})", Counter(trajectory.stop for trajectory in finished))
                     grader = models.grader()
                     words = words_on(run, grader, finished)
@@ -244,7 +245,7 @@ def _evaluate_policy(run: Run, when: When, config: PolicyConfig, parts: Sequence
 
 
 def _answer(
-    run: Run, part: _Part, policy: Policy, questions: Sequence[Question], advance: Advance
+    run: Run, when: When, part: _Part, policy: Policy, questions: Sequence[Question], advance: Advance
 ) -> Sequence[Trajectory]:
     config = run.config.evaluate
     return answer_all(
@@ -256,6 +257,7 @@ def _answer(
         seed=run.config.seed,
         samples=part.samples,
         slots=config.slots,
+        origin=of_answers(run, when, part.task, policy, part.toolbox, part.labelling),
         on_ended=advance,
     )
 

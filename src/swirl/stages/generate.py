@@ -18,6 +18,7 @@ from swirl.run import Run
 from swirl.shards import ALL, Part, expect
 from swirl.stages.chunks import in_order, resume, resume_any
 from swirl.stages.groups import Groups
+from swirl.stages.origin import of_trajectories
 from swirl.stages.outline import Shard, chunks, outline, outlined, plan, recorded
 from swirl.stages.start import policy_of, rules_of, samples_of, tell_refused, toolbox_of, training_questions
 from swirl.terminal import Advance, progress, say
@@ -34,6 +35,7 @@ class _Making:
     boxes: Mapping[str, Toolbox]
     """Task -> the tools it offers."""
     rules: Mapping[str, Rules]
+    origins: Mapping[str, str]
     advance: Advance
     made: "Counter[StopReason | None]" = field(default_factory=Counter)
     """How what was made ended."""
@@ -42,7 +44,14 @@ class _Making:
         """The first states of all samples of some questions."""
         config = self.run.config
         return [
-            begin(each, self.rules[each.task], sample=sample, seed=config.seed, policy=self.policy.name)
+            begin(
+                each,
+                self.rules[each.task],
+                sample=sample,
+                seed=config.seed,
+                policy=self.policy.name,
+                origin=self.origins[each.task],
+            )
             for each in questions
             for sample in samples_of(each, config.generate.samples)
         ]
@@ -66,7 +75,9 @@ def generate(run: Run, part: Part = ALL) -> None:
     policy = policy_of(run, "generate")
     run.lap("generate", "load the policy")
     with progress("generate", total, done, "trajectories") as advance:
-        making = _Making(run, policy, boxes, {task.name: rules_of(run, task) for task in tasks}, advance)
+        rules = {task.name: rules_of(run, task) for task in tasks}
+        origins = {task.name: of_trajectories(run, task, policy, boxes[task.name]) for task in tasks}
+        making = _Making(run, policy, boxes, rules, origins, advance)
         try:
             for each in own:
                 if there[each.number] < each.num_trajectories:

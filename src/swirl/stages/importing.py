@@ -20,6 +20,7 @@ from swirl.folders import whole
 from swirl.imports import CannotMap, Format, Imported, Reading, Source, Trace, Unmapped
 from swirl.imports.mapping import mapped
 from swirl.imports.messages import SYSTEM
+from swirl.manifest import writing
 from swirl.rollout import begin
 from swirl.run import Run
 from swirl.settings import QUESTIONS, RunConfig
@@ -29,6 +30,7 @@ from swirl.terminal import Advance, progress, say
 from swirl.types import Question, Rules, Trajectory
 
 LISTED = "import.jsonl"
+SETTING_UP = ("run.toml", "run.toml.part", "manifest.json", "manifest.json.part", "manifest.lock")
 _FOUND = "found.jsonl"
 """Trajectories as they were found, until the run's order is known."""
 _REASONS = 5
@@ -109,7 +111,7 @@ def import_traces(paths: Sequence[Path], form: Format, reading: Reading, out: Pa
 
 
 def _is_written(name: str) -> bool:
-    return name in ("run.toml", QUESTIONS, LISTED, _FOUND) or name.startswith("trajectories")
+    return name in (*SETTING_UP, QUESTIONS, LISTED, _FOUND) or name.startswith("trajectories")
 
 
 def _source(path: Path) -> Source:
@@ -179,11 +181,12 @@ def _write(part: Path, out: Path, config: RunConfig, found: Found) -> None:
             for line in _questions(kept, found):
                 questions.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         Run(part, replace(config, generate=generate)).write_config()
-        for own in outline(Run.open(part)):
-            with shard(part / Trajectory.FILE, own.number).open("wb") as file:
-                for name in own.names:
-                    kept.seek(found.places[name])
-                    file.write(kept.readline())
+        with writing(part, "generate"):
+            for own in outline(Run.open(part)):
+                with shard(part / Trajectory.FILE, own.number).open("wb") as file:
+                    for name in own.names:
+                        kept.seek(found.places[name])
+                        file.write(kept.readline())
 
 
 def _questions(kept: BinaryIO, found: Found) -> Iterator[dict[str, object]]:

@@ -22,6 +22,7 @@ from swirl.settings import RunConfig
 from swirl.shards import ALL, Part, expect
 from swirl.stages.chunks import Plan, in_order, require_whole, resume
 from swirl.stages.judged import Judgement, has_all, judgements, verdict_plan
+from swirl.stages.origin import of_verdicts
 from swirl.stages.outline import Shard, outline, plan, recorded
 from swirl.stages.recorded import judges_of
 from swirl.stages.start import initial_policy, judge_server, tell_unasked
@@ -167,9 +168,10 @@ def _in_chunks(
     if start == len(asked.chunks):
         return _Done(len(out), False, found)
     judging = opened()
+    origin = of_verdicts(run, name, judging)
     for number in range(start, len(asked.chunks)):
         chunk = trajectories[number * CHUNK :][:CHUNK]
-        judged = judge_steps(judging, chunk)
+        judged = judge_steps(judging, chunk, origin)
         out.append(judged)
         for step, record in zip((step for each in chunk for step in each.steps), judged, strict=True):
             found.add(step, record.verdict.status)
@@ -180,12 +182,12 @@ def _in_chunks(
     return _Done(len(out), True, found)
 
 
-def judge_steps(judging: Judge, trajectories: Sequence[Trajectory]) -> list[JudgedStep]:
+def judge_steps(judging: Judge, trajectories: Sequence[Trajectory], origin: str = "") -> list[JudgedStep]:
     """A verdict on every step of the trajectories, each blind to its own result and to what came later."""
     places = [(trajectory, index) for trajectory in trajectories for index in range(len(trajectory.steps))]
     samples = [sample_of(trajectory, index) for trajectory, index in places]
     return [
-        JudgedStep(trajectory=trajectory.id, step=index, judge=judging.name, verdict=verdict)
+        JudgedStep(trajectory=trajectory.id, step=index, judge=judging.name, verdict=verdict, origin=origin)
         for (trajectory, index), verdict in zip(places, judging.judge(samples), strict=True)
     ]
 

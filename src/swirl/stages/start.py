@@ -9,6 +9,7 @@ from msgspec import structs
 
 from swirl.catalog import JudgeServer, open_policy, open_server, open_toolbox
 from swirl.errors import ConfigError
+from swirl.generation import samples_of as samples_of
 from swirl.policies import Policy, PolicyConfig
 from swirl.run import Run
 from swirl.services.replies import Replies
@@ -107,16 +108,6 @@ def training_questions(run: Run, task: Task, count: int) -> list[Question]:
     if not questions:
         raise ConfigError(f"task {task.name!r} has no training questions")
     return questions
-
-
-def samples_of(question: Question, count: int) -> Sequence[int]:
-    """The numbers of a question's samples: those that its task asks for, else the first `count`.
-
-    >>> list(samples_of(Question(id="q", task="t", text="?"), 2))
-    [0, 1]
-    """
-    asked: Sequence[int] = question.meta.get("samples", range(count)) if question.task == "jsonl" else range(count)
-    return asked
 
 
 def tell_refused(label: str, made: Mapping[StopReason | None, int]) -> None:

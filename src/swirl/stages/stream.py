@@ -20,6 +20,7 @@ from swirl.run import Run
 from swirl.services.faults import Fault
 from swirl.stages.chunks import Plan, latest
 from swirl.stages.groups import Groups
+from swirl.stages.origin import of_verdicts
 from swirl.terminal import progress, say
 from swirl.types import JudgedStep, Step, Trajectory, Verdict, VerdictStatus
 
@@ -58,12 +59,13 @@ def stream(
     require_same(plan, judging.name)
     units = _units(trajectories, there, whole=isinstance(judging, Hindsight))
     total = sum(len(unit.steps) for unit in units)
+    origin = of_verdicts(run, "model", judging)
     watch = _Watch(run, units, there, len(plan.items))
     with Groups(out) as groups, progress("judge", len(plan.items), len(plan.items) - total, "verdicts") as advance:
         with closing(_answers(judging, units, watch)) as answers:
             for place, verdicts in answers:
                 unit = units[place]
-                for record in _records(judging, unit, verdicts):
+                for record in _records(judging, unit, verdicts, origin):
                     groups.put(record)
                 watch.note(unit, verdicts)
                 advance(len(unit.steps), watch.problem)
@@ -102,10 +104,11 @@ def sample_of(trajectory: Trajectory, index: int) -> StepSample:
     return StepSample(state_before(trajectory, index), step)
 
 
-def _records(judging: Streaming | Hindsight, unit: Unit, verdicts: Sequence[Verdict]) -> list[JudgedStep]:
+def _records(judging: Streaming | Hindsight, unit: Unit, verdicts: Sequence[Verdict], origin: str) -> list[JudgedStep]:
     view: Literal["step", "hindsight"] = "hindsight" if isinstance(judging, Hindsight) else "step"
+    about, judge = unit.trajectory.id, judging.name
     return [
-        JudgedStep(trajectory=unit.trajectory.id, step=step, judge=judging.name, verdict=verdict, view=view)
+        JudgedStep(trajectory=about, step=step, judge=judge, verdict=verdict, view=view, origin=origin)
         for step, verdict in zip(unit.steps, verdicts, strict=True)
     ]
 
