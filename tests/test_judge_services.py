@@ -35,7 +35,7 @@ from swirl.stages.judge import judge
 from swirl.stages.judged import judgements
 from swirl.stages.start import judge_server, training_questions
 from swirl.stages.stream import sample_of
-from swirl.stages.summing_up import update_spending, write_summary
+from swirl.stages.summing_up import update_summary, write_summary
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.train import Metrics, TrainConfig
 from swirl.train.loop import train as train_on_states
@@ -699,5 +699,5 @@ def test_what_a_calibration_costs_stands_in_the_summary_at_once(
 def test_a_summary_that_is_not_there_or_broken_stays_so(run: Run, written: str | None) -> None:
     if written is not None:
         run.summary.write_text(written)
-    update_spending(run)
+    update_summary(run)
     assert (run.summary.read_text() if run.summary.exists() else None) == written

@@ -237,12 +237,13 @@ def require_model(key: str, model: str) -> None:
         raise ModelError(f"{key}: {error}") from error
 
 
-def open_model(config: PolicyConfig, seed: int) -> "LanguageModel":
-    """The language model a recipe names, loaded; raises `MissingExtra` where torch is not installed."""
+def open_model(config: PolicyConfig, seed: int, initial: PolicyConfig | None = None) -> "LanguageModel":
+    """The language model a recipe names, loaded, with another one as the initial policy where one is given; raises `MissingExtra` where
+    torch is not installed."""
     require_extra()
     from swirl.engine.model import load
 
-    return load(config, seed)
+    return load(config, seed, initial)
 
 
 def open_server(

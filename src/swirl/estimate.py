@@ -227,7 +227,7 @@ def _rewarding(config: RunConfig, known: Known) -> list[Estimate]:
 
 def _evaluating(config: RunConfig, known: Known) -> list[Estimate]:
     own = config.evaluate
-    policies: tuple[When, ...] = ("before", "after")
+    policies: tuple[When, ...] = ("before", "after") if config.round == 1 else ("after",)
     done = {
         (one.policy, one.trajectory.question.task, one.mode, one.prompt, one.tools, one.trajectory.id)
         for one in known.evaluated

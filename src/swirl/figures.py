@@ -99,6 +99,12 @@ def by_question(records: Iterable[EvaluatedTrajectory]) -> dict[str, list[Evalua
     return {name: sorted(answers, key=lambda one: one.trajectory.sample) for name, answers in found.items()}
 
 
+def foremost(records: Sequence[EvaluatedTrajectory]) -> list[EvaluatedTrajectory]:
+    """Those that the headline is about: with tools, where they were on offer, and in the first of several prompt styles."""
+    offered = [record for record in records if record.tools] or list(records)
+    return [record for record in offered if record.prompt is offered[0].prompt]
+
+
 def measure(records: Iterable[EvaluatedTrajectory], steps: int = 0) -> Measured:
     """What each question adds to each figure: the mean of its samples, and pass@k."""
     return {name: _measure_question(answers, steps) for name, answers in by_question(records).items()}

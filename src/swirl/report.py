@@ -5,11 +5,11 @@ A part whose files are not there yet says so; nothing is computed here that is n
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from swirl import spending, tables
+from swirl import round_tables, rounds, spending, tables
 from swirl.calibrated import (
     ACCEPTED,
     LEGEND,
@@ -48,13 +48,14 @@ def view(path: Path) -> dict[str, Any]:
     summary = read_summary(path) if (path / "summary.json").exists() else None
     selection = _read_selection(path) if (path / "selection.json").exists() else None
     return {
-        "name": path.resolve().name,
+        "name": rounds.label(path, config["config"].get("round", 1)),
         "config": config,
         "summary": summary,
         **(_evaluation(path, summary) if summary else {}),
         "curves": _curves(path / "train" / "metrics.jsonl"),
         "selection": selection,
         "survival": _survival(selection) if selection else None,
+        "rounds": _rounds(summary["rounds"]) if summary and summary.get("rounds") else None,
         "calibration": _calibration(path),
         **_samples(path, summary),
         "trained": training_samples(path, selection),
@@ -86,6 +87,22 @@ def _evaluation(path: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
         "services": spending.rows(summary.get("services", ())),
         "services_total": spending.total_row(summary.get("services", ())),
         "changed": changed_questions(path / "evaluation"),
+    }
+
+
+def _rounds(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the page shows of a run of several rounds."""
+    from swirl.plots import lines
+
+    data = round_tables.data_curves(found)
+    return {
+        "accuracy_plot": lines(round_tables.accuracy_curves(found), "round", "accuracy"),
+        "data_plot": lines(data, "round", "share") if data else "",
+        "about_accuracy": round_tables.ABOUT_ACCURACY,
+        "accuracy": round_tables.accuracy_rows(found),
+        "about_data": round_tables.ABOUT_DATA,
+        "data": round_tables.data_rows(found),
+        "legend": round_tables.LEGEND,
     }
 
 

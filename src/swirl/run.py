@@ -16,6 +16,7 @@
       report.html          the page people read
       origins/             what made the records, told once for all that name it
       manifest.json        size and SHA-256 of every file of a stage that has ended (`swirl verify`)
+      rounds/2/            the next round, a run folder like this one (only with several rounds)
 
 Two equal runs have equal files, `calls.jsonl`, the times and requests in `summary.json`, the report and a tracker's files aside. Stages
 meet here and nowhere else: each can be rerun, inspected, or replaced by another program.
@@ -30,13 +31,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from swirl import calls, manifest, settings
+from swirl import calls, manifest, rounds, settings
 from swirl.calls import Call, peak_memory_mb
 from swirl.errors import RunFolderError
 from swirl.locks import require_ours
 from swirl.processes import leads
 from swirl.provenance import provenance
 from swirl.records import log, write_atomically
+from swirl.seeds import derive
 from swirl.services.ledger import Ledger, Request
 from swirl.settings import RunConfig
 from swirl.types import JudgedStep, Trajectory
@@ -61,7 +63,7 @@ _STORED = {
 }
 """What goes with a stage's outputs, and is none: replies and origins are found by all that decides them, so other settings do not
 contradict them."""
-_START = ("seed", "policy.model", "policy.dtype")
+_START = ("seed", "round", "policy.model", "policy.dtype")
 RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
 """What a trajectory is allowed, in generation and in evaluation."""
 _ASKING = ("search.timeout", "search.retries", "judge.max_missing", "policy_server.", "judge_server.")
@@ -81,6 +83,7 @@ _DECIDED_BY = {
 """Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
 _CIRCUMSTANCES = (
     "workers",
+    "rounds",
     "policy.device",
     "policy.threads",
     "policy.parallel",
@@ -88,7 +91,7 @@ _CIRCUMSTANCES = (
     "train.tracker",
     *_ASKING,
 )
-"""Settings that decide rounding at most, or how often a service is asked, and may change in a run."""
+"""Settings that decide rounding at most, how often a service is asked, or how long the run goes on, and may change in it."""
 
 
 class Run:
@@ -110,6 +113,13 @@ class Run:
         self.replies = path / "replies.sqlite"
         self._last_lap = time.perf_counter()
 
+    @property
+    def seed(self) -> int:
+        """What is drawn for training is derived from it: the run's seed, and in rounds after the first another one. Questions and
+        evaluations are the same in all rounds."""
+        first = self.config.round == 1
+        return self.config.seed if first else derive(self.config.seed, "round", self.config.round)
+
     def ledger(self, stage: str) -> Ledger:
         """Where a stage notes what it asks of services."""
         self.ledgers.append(Ledger(self.calls, stage))
@@ -128,6 +138,11 @@ class Run:
                 cls(path, config).write_config()
             return cls(path, config)
         require_ours(path)
+        if not rounds.is_at_home(path, config.round):
+            raise RunFolderError(
+                f"round = {config.round} is set by `swirl run` in its folder rounds/{config.round}, and {path} is another; to go on after "
+                f"training set rounds = {config.round}"
+            )
         run = cls(path, config)
         run.write_config()
         return run
@@ -268,10 +283,15 @@ class Run:
         """The requests to services so far."""
         return calls.requests(self.calls)
 
+    def requests_of_all_rounds(self) -> Iterator[Request]:
+        """Those of the other rounds of the same run too."""
+        for folder in rounds.everything(self.path, self.config.round):
+            yield from calls.requests(folder / self.calls.name)
+
     def spent(self, *roles: str) -> float:
-        """US dollars that its requests in some roles (policy, judge, grader, search) have cost so far, as far as that is known; of attempts
-        that may have been billed, the most that they can have cost."""
-        asked = (request for request in self.requests() if request.service in roles)
+        """US dollars that the requests in some roles (policy, judge, grader, search) have cost so far, in all rounds, as far as that is
+        known; of attempts that may have been billed, the most that they can have cost."""
+        asked = (request for request in self.requests_of_all_rounds() if request.service in roles)
         return sum(((request.usd or 0.0) + (request.usd_in_doubt or 0.0) for request in asked), start=0.0)
 
 

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import tomli_w
 
+from swirl import rounds
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
@@ -54,6 +55,10 @@ class RunConfig:
 
     seed: int = 1
     """Every random decision is derived from it."""
+    rounds: int = 1
+    """How often to generate, judge, filter, train and evaluate, each time with what the last time has trained (the paper: once)."""
+    round: int = 1
+    """Which of them a run folder is: `swirl run` sets it in rounds/2 and after. What is sampled for training depends on it."""
     workers: int = 0
     """Processes for work that takes the processor alone, a shard each; 0: one a core, at most 8. No result depends on it."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
@@ -70,6 +75,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ConfigError(f"workers must be 0 (one a core) or above, found {self.workers}")
+        for name in ("rounds", "round"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
         for key, value in flat(to_table(self)).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{key} must be a finite number, found {value}")
@@ -90,11 +98,15 @@ def configure(table: Mapping[str, Any], place: str = "recipe") -> RunConfig:
 
 
 def at_home(config: RunConfig, folder: Path) -> RunConfig:
-    """A run's configuration, its own questions (`swirl import`) being where its folder is now, which may have been moved."""
+    """A run's configuration, its own questions (`swirl import`), and the model that a round starts from, being where its folder is now,
+    which may have been moved."""
+    if config.round > 1:
+        config = replace(config, policy=replace(config.policy, model=str(rounds.start(folder, config.round))))
     name, _, file = config.generate.tasks[0].partition(":")
-    if name != "jsonl" or Path(file).name != QUESTIONS or not (folder / QUESTIONS).is_file():
+    own = rounds.home(folder, config.round) / QUESTIONS
+    if name != "jsonl" or Path(file).name != QUESTIONS or not own.is_file():
         return config
-    return replace(config, generate=replace(config.generate, tasks=(f"jsonl:{folder / QUESTIONS}",)))
+    return replace(config, generate=replace(config.generate, tasks=(f"jsonl:{own}",)))
 
 
 def convert(table: Mapping[str, Any], kind: Any, place: str, prefix: str = "") -> Any:

@@ -25,6 +25,8 @@ from swirl.selection import Selection
 from swirl.settings import RunConfig, configure, differences, flat, merge, to_table
 from swirl.spending import line, spent
 from swirl.stages.check import check
+from swirl.stages.rounds import check_rounds
+from swirl.stages.rounds import planned as planned_rounds
 from swirl.statistics import Interval, crossed_bootstrap
 from swirl.study_report import by_seed, write_study_report
 from swirl.terminal import say
@@ -47,7 +49,7 @@ class Outcome:
     correct: Mapping[tuple[str, str, str], Mapping[str, float]]
     """(before | after, task, mode) -> question id -> share of its answers that are right."""
     num_trained: int = 0
-    """Trajectories it was trained on."""
+    """Trajectories it was trained on, in all rounds."""
 
     def gains(self, task: str, mode: str) -> dict[str, float]:
         """Question id -> after minus before; empty where it was not evaluated so."""
@@ -88,6 +90,7 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
     assert study is not None
     for own in runs[: len(study.arms)]:
         check(own.config, stages.STAGES)
+        check_rounds(own.config)
     outcomes = []
     donors: list[Run] = []
     for arm, seed, path, own_config in runs:
@@ -110,7 +113,7 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
     write_json(out / "study.json", found)
     write_study_report(out, found)
     Console(highlight=False).print(terminal_table(rows))
-    asked = spent(request for own in runs for request in Run(own.path, own.config).requests())
+    asked = spent(request for own in runs for request in Run(own.path, own.config).requests_of_all_rounds())
     if said := line(asked):
         say(f"study {recipe.name}, all runs so far: {said}")
     say(f"report: {out / 'report.html'}")
@@ -163,19 +166,25 @@ def _borrow(run: Run, donor: Run) -> None:
 
 
 def read_outcome(run: Run, arm: str, seed: int) -> Outcome:
-    """How far a run answered each question right, before and after, with the first of its prompt styles, and with tools where they were on
-    offer: as in the headline of its summary."""
+    """How far a run answered each question right, before its first round and after its last, with the first of its prompt styles, and with
+    tools where they were on offer: as in the headline of its summary."""
     evaluated = run.config.evaluate
     first, offered = (evaluated.prompts or (run.config.generate.prompt,))[0], "with" in evaluated.tools
     answers: dict[tuple[str, str, str], dict[str, list[bool]]] = {}
-    for path in sorted(run.evaluation.glob("*.jsonl")):
+    rounds = [Run(*each) for each in planned_rounds(run.path, run.config)]
+    files = [*run.evaluation.glob("before-*.jsonl"), *rounds[-1].evaluation.glob("after-*.jsonl")]
+    for path in sorted(files):
         for record in read(path, EvaluatedTrajectory):
             for task in (record.task, "overall") if record.prompt is first and record.tools is offered else ():
                 place = answers.setdefault((record.policy, task, record.mode), {})
                 place.setdefault(f"{record.task}/{record.trajectory.question.id}", []).append(record.correct)
     correct = {place: {name: sum(each) / len(each) for name, each in own.items()} for place, own in answers.items()}
-    selection = read_document(run.selection, Selection, f"swirl filter {run.path}") if run.selection.exists() else None
-    return Outcome(arm, seed, correct, len(selection.kept) if selection else 0)
+    return Outcome(arm, seed, correct, sum(map(_num_kept, rounds)))
+
+
+def _num_kept(run: Run) -> int:
+    there = run.selection.exists()
+    return len(read_document(run.selection, Selection, f"swirl filter {run.path}").kept) if there else 0
 
 
 def table_rows(outcomes: Sequence[Outcome], control: str) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from swirl.evaluate import EvaluatedTrajectory, Mode, When
-from swirl.figures import Figure, compare, figures, measure, recall_by_step
+from swirl.figures import Figure, compare, figures, foremost, measure, recall_by_step
 from swirl.records import read_document
+from swirl.round_figures import Round
 from swirl.spending import Spent
 from swirl.statistics import McNemar
 from swirl.types import PromptStyle
@@ -117,6 +118,8 @@ class Summary(_Stand, frozen=True, kw_only=True, omit_defaults=True, tag=SCHEMA,
     agreement: _Agreement | None = None
     services: tuple[Spent, ...] = ()
     """What was asked of services, by stage, service and model."""
+    rounds: tuple[Round, ...] = ()
+    """What each round came to, where there are several; all else is about the first."""
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -184,7 +187,7 @@ def summarise(records: Iterable[EvaluatedTrajectory]) -> dict[str, Any]:
     everything = list(records)
     offered = [record for record in everything if record.tools] or everything
     styles = list(dict.fromkeys(record.prompt for record in offered))
-    first = [record for record in offered if record.prompt is styles[0]] if styles else []
+    first = foremost(everything)
     tasks = dict.fromkeys(record.task for record in first)
     summary = _stands(first)
     summary["tasks"] = {task: _stands([record for record in first if record.task == task]) for task in tasks}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from swirl.round_tables import terminal
 from swirl.summary import read_summary
 from swirl.tables import terminal_figures, terminal_table
 from swirl.terminal import say
@@ -16,5 +17,7 @@ def show(path: Path, every: bool = False) -> None:
         if every:
             console.print(terminal_figures(summary))
         console.print(terminal_table(summary))
+        if rounds := summary.get("rounds"):
+            console.print(terminal(rounds))
     if (path / "report.html").exists():
         say(f"report: {path / 'report.html'}")

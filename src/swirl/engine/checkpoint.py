@@ -173,7 +173,9 @@ def _way(folder: Path, base: Path) -> str:
     """How an adapter names the folder of its base: relative to itself where both lie in one run folder, so that they can be moved together
     and equal runs have equal files; in full where the base lies elsewhere, so that the adapter can be moved without it."""
     here, there = folder.resolve(), base.resolve()
-    return os.path.relpath(there, here) if there.is_relative_to(here.parent.parent) else str(there)
+    run = here.parent.parent
+    run = run.parent.parent if run.parent.name == "rounds" else run
+    return os.path.relpath(there, here) if there.is_relative_to(run) else str(there)
 
 
 def _fill(part: Path, network: Any, tokenizer: Any, base: str) -> None:

@@ -52,6 +52,8 @@ class LanguageModel:
     """Ids that end a turn."""
     max_positions: int
     """Longest input the network was built for."""
+    initial: PolicyConfig | None = None
+    """The initial policy, where it is not this model as it was loaded."""
     frozen: Any = field(default=None, repr=False)
     """A second, untouched network, once `reference` needed one."""
 
@@ -73,8 +75,9 @@ def policy_tokenizer(config: PolicyConfig) -> Any:
     return load_tokenizer(locate(config.model))
 
 
-def load(config: PolicyConfig, seed: int = 0) -> LanguageModel:
-    """The initial policy. `seed` is the run's; fresh LoRA adapters are drawn from it, and change nothing until they are trained.
+def load(config: PolicyConfig, seed: int = 0, initial: PolicyConfig | None = None) -> LanguageModel:
+    """The policy that training starts from, which is the initial one where no other is named. `seed` is the run's; fresh LoRA adapters are
+    drawn from it, and change nothing until they are trained.
 
     Raises `ModelError` where there is no such model, or it cannot be read.
     """
@@ -87,7 +90,7 @@ def load(config: PolicyConfig, seed: int = 0) -> LanguageModel:
         network = _with_adapters(network, config, derive(seed, "lora"))
     chat = chat_format(tokenizer)
     return LanguageModel(
-        name=f"{label(config.model)}@{weights_digest(folder)[:12]}",
+        name=full_name(config.model, folder),
         network=network,
         tokenizer=tokenizer,
         chat=chat,
@@ -96,6 +99,7 @@ def load(config: PolicyConfig, seed: int = 0) -> LanguageModel:
         folder=folder,
         end_ids=_end_ids(network, tokenizer, chat),
         max_positions=int(getattr(network.config, "max_position_embeddings", None) or 2**31),
+        initial=initial,
     )
 
 
@@ -113,14 +117,15 @@ def restore(lm: LanguageModel, folder: Path) -> None:
 
 @contextmanager
 def reference(lm: LanguageModel) -> Iterator[Any]:
-    """The network of the initial policy, frozen: the same network with its adapters off, or a second copy, read from its files when first
-    asked for. Whatever was trained in the meantime, it is the policy that `load` gave."""
-    if lm.has_adapters:
+    """The network of the initial policy, frozen: the same network with its adapters off, or a second one, read from its files when first
+    asked for. Whatever was trained in the meantime, it is the policy that `load` gave, or was told of."""
+    if lm.has_adapters and lm.initial is None:
         with lm.network.disable_adapter():
             yield lm.network
         return
     if lm.frozen is None:
-        lm.frozen = _initial_network(lm.folder, lm.config, lm.device).requires_grad_(False)
+        folder, config = (lm.folder, lm.config) if lm.initial is None else (locate(lm.initial.model), lm.initial)
+        lm.frozen = _initial_network(folder, config, lm.device).requires_grad_(False)
     yield lm.frozen
 
 
@@ -204,6 +209,11 @@ def _end_ids(network: Any, tokenizer: Any, chat: ChatFormat) -> frozenset[int]:
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     closing = [next((i for i in chat.close if i in special), None)]
     return frozenset(int(i) for i in [*listed, tokenizer.eos_token_id, *closing] if i is not None)
+
+
+def full_name(model: str, folder: Path) -> str:
+    """A model's name, tied to the weights in its folder."""
+    return f"{label(model)}@{weights_digest(folder)[:12]}"
 
 
 def label(model: str) -> str:

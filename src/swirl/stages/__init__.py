@@ -27,7 +27,8 @@ from swirl.stages.evaluate import evaluate
 from swirl.stages.filter import select
 from swirl.stages.generate import generate
 from swirl.stages.judge import judge
-from swirl.stages.summing_up import update_spending
+from swirl.stages.rounds import check_rounds, planned, require_start, take_over
+from swirl.stages.summing_up import update_summary
 from swirl.stages.train import train
 from swirl.stages.warm_start import warm_start
 from swirl.terminal import say
@@ -51,14 +52,34 @@ STAGES: Mapping[str, Callable[[Run], object]] = {
 
 
 def run_all(path: Path, config: RunConfig) -> Run:
-    """The whole method in one run folder; goes on where an earlier call was stopped."""
+    """The whole method in one run folder, in as many rounds as its settings say; goes on where an earlier call was stopped."""
     check(config, STAGES)
+    check_rounds(config)
     with locked(path):
         run = Run.create(path, config)
         with _totalled(run):
-            for name, stage in STAGES.items():
-                with _accounted(run, name):
-                    stage(run)
+            _all_stages(run)
+            before = run
+            for folder, own in planned(path, config)[1:]:
+                say(f"round {own.round} of {config.rounds}: {folder}")
+                before = _next_round(before, folder, own)
+                update_summary(run)
+                report(run)
+    return run
+
+
+def _all_stages(run: Run) -> None:
+    for name, stage in STAGES.items():
+        with _accounted(run, name):
+            stage(run)
+
+
+def _next_round(before: Run, path: Path, config: RunConfig) -> Run:
+    with locked(path):
+        run = Run.create(path, config)
+        require_start(run)
+        take_over(before, run)
+        _all_stages(run)
     return run
 
 
@@ -134,7 +155,7 @@ def _accounted(run: Run, stage: str) -> Iterator[None]:
         if said := line(asked, sum(ledger.num_stored for ledger in run.ledgers) - stored):
             say(f"{stage.replace('_', ' ')}: {said}")
         if asked:
-            update_spending(run)
+            update_summary(run)
 
 
 @contextmanager
@@ -143,7 +164,7 @@ def _totalled(run: Run) -> Iterator[None]:
     try:
         yield
     finally:
-        if said := line(spent(run.requests())):
+        if said := line(spent(run.requests_of_all_rounds())):
             say(f"all stages so far: {said}")
 
 

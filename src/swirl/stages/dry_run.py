@@ -18,6 +18,7 @@ from swirl.run import STAGES, Run
 from swirl.settings import RunConfig
 from swirl.shards import shards, trajectories
 from swirl.stages.check import check
+from swirl.stages.rounds import check_rounds, planned
 from swirl.stages.start import rules_of
 from swirl.tasks import Task
 from swirl.types import JudgedStep, Question, Rules, Trajectory
@@ -25,7 +26,8 @@ from swirl.types import JudgedStep, Question, Rules, Trajectory
 
 def dry_run(runs: Iterable[tuple[Path, RunConfig]]) -> None:
     """Print what these runs would ask of services, all together."""
-    everything = list(runs)
+    asked = list(runs)
+    everything = [each for path, config in asked for each in planned(path, config)]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for heading in ("stage", "service", "requests", "tokens in", "tokens out", "US dollars"):
         named = heading in ("stage", "service")
@@ -34,9 +36,9 @@ def dry_run(runs: Iterable[tuple[Path, RunConfig]]) -> None:
         table.add_row(*row)
     console = Console(highlight=False)
     console.print(table)
-    several = (
-        f"{len(everything)} runs together, which may share what their settings allow. " if len(everything) > 1 else ""
-    )
+    several = f"{len(asked)} runs together, which may share what their settings allow. " if len(asked) > 1 else ""
+    if len(everything) > len(asked):
+        several += f"{len(everything)} rounds in all. "
     console.print(
         f"{several}Estimates, as `about / at most`, of what is not in the run folder yet; 4 characters are taken for a token. About: "
         "3 steps a trajectory (or as those recorded go), texts half as long as they may be. Attempts that fail and are billed all the "
@@ -47,6 +49,7 @@ def dry_run(runs: Iterable[tuple[Path, RunConfig]]) -> None:
 def estimated(path: Path, config: RunConfig) -> list[Estimate]:
     """The same of one run; raises where it is bound to fail, or its folder holds another run."""
     check(config, STAGES)
+    check_rounds(config)
     run = Run(path, config)
     if (path / "run.toml").is_file():
         Run.open(path).changes(config)

@@ -29,7 +29,7 @@ def select(run: Run) -> Sequence[Decision]:
     asked = asked_of(run)
     require_answers(asked.values(), config.rule)
     graded = all(question.answers for question in asked.values())
-    selecting, grade, missing = Selecting(config, judges, run.config.seed, graded=graded), _grading(run), Missing()
+    selecting, grade, missing = Selecting(config, judges, run.seed, graded=graded), _grading(run), Missing()
     label = f"filter ({config.rule})"
     with progress(label, len(asked), unit="trajectories") as advance:
         for count, each in enumerate(recorded(run, judges, asked, config.threshold), start=1):

@@ -48,7 +48,7 @@ class _Making:
                 each,
                 self.rules[each.task],
                 sample=sample,
-                seed=config.seed,
+                seed=self.run.seed,
                 policy=self.policy.name,
                 origin=self.origins[each.task],
             )

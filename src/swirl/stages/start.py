@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import structs
 
+from swirl import rounds
 from swirl.catalog import JudgeServer, open_policy, open_server, open_toolbox
 from swirl.errors import ConfigError
 from swirl.generation import samples_of as samples_of
@@ -50,6 +51,16 @@ def initial_policy(run: Run) -> PolicyConfig:
         run.require(run.warm_model, "warm-start")
         return replace(run.config.policy, model=str(run.warm_model))
     return run.config.policy
+
+
+def reference_of(run: Run) -> PolicyConfig | None:
+    """The policy that training is kept near, where it is not the one that training starts from: in rounds after the first, that of the
+    first."""
+    config = run.config
+    if config.round == 1 or config.train.reference == "previous":
+        return None
+    first = initial_policy(Run.open(rounds.home(run.path, config.round)))
+    return replace(config.policy, model=first.model, lora_rank=0)
 
 
 def policy_of(run: Run, stage: str) -> Policy:

@@ -2,14 +2,17 @@
 after it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from swirl import rounds
 from swirl.calls import peak_memory_mb
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.records import read, write_json
+from swirl.round_figures import round_figures
 from swirl.run import Run
 from swirl.spending import spent
 from swirl.summary import SCHEMA, summarise
@@ -45,17 +48,17 @@ def write_summary(
         "grader": config.evaluate.grader,
     }
     found = {"agreement": agreement} if agreement else {}
-    write_json(run.summary, {**head, **summarise(records), **found, **_spending(run)})
+    write_json(run.summary, {**head, **summarise(records), **found, **_spending(run), **_rounds(run)})
 
 
-def update_spending(run: Run) -> None:
-    """Bring what `summary.json` says of services, times and memory up to date, where there is one: what was asked after an evaluation, for
-    a calibration, was spent on the run too. One that cannot be read stays as it is; whoever needs it says so."""
+def update_summary(run: Run) -> None:
+    """Bring what `summary.json` says of services, times, memory and further rounds up to date, where there is one: what was asked after an
+    evaluation, for a calibration, was spent on the run too. One that cannot be read stays as it is; whoever needs it says so."""
     try:
         old = msgspec.json.decode(run.summary.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return
-    write_json(run.summary, {**old, **_spending(run)})
+    write_json(run.summary, {**old, **_spending(run), **_rounds(run)})
 
 
 def _spending(run: Run) -> dict[str, Any]:
@@ -68,6 +71,15 @@ def _spending(run: Run) -> dict[str, Any]:
         "seconds": {"total": round(run.seconds(), 1), "by_stage": stages},
         "peak_memory_mb": max([call.peak_memory_mb for call in calls] + [peak_memory_mb()]),
     }
+
+
+def _rounds(run: Run) -> dict[str, Any]:
+    """What each round came to, as far as they have been evaluated; nothing where there is one alone."""
+    if run.config.rounds == 1:
+        return {}
+    folders = [rounds.folder(run.path, number) for number in range(1, run.config.rounds + 1)]
+    evaluated = takewhile(lambda folder: (folder / run.summary.name).exists(), folders[1:])
+    return {"rounds": msgspec.to_builtins(round_figures([run.path, *evaluated]))}
 
 
 def _reward(run: Run) -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
+from swirl import rounds
 from swirl.catalog import open_judge, open_model
 from swirl.decompose import decompose
 from swirl.errors import ConfigError, RunFolderError
@@ -14,7 +15,7 @@ from swirl.records import digest, read_document
 from swirl.run import Run
 from swirl.settings import to_table
 from swirl.stages.filter import kept_of
-from swirl.stages.start import initial_policy, judge_server, tagged
+from swirl.stages.start import initial_policy, judge_server, reference_of, tagged
 from swirl.terminal import Advance, progress, say
 from swirl.tracking import Tracked, Tracker, without_places
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
@@ -43,13 +44,13 @@ def train(run: Run) -> None:
     if run.model.exists():
         say(f"{label}: all {config.updates} updates are there already")
         return
-    model = open_model(initial_policy(run), run.config.seed)
+    model = open_model(initial_policy(run), run.config.seed, reference_of(run))
     require_known_tokens(data, model.network.get_input_embeddings().weight.shape[0])
     _say_how_rows_are_read(model)
     run.lap("train", "load the policy")
     with tracker(run, "train", config) as told, progress(label, config.updates, done, "updates") as advance:
         on_update = noting(run, "train", advance, told)
-        folder, seed = run.path / "train", run.config.seed
+        folder, seed = run.path / "train", run.seed
         if config.objective == "sft":
             from swirl.train.sft import finetune
 
@@ -57,7 +58,9 @@ def train(run: Run) -> None:
         else:
             from swirl.train.loop import train as train_on_states
 
-            opened = open_judge(judges.rewarding, judges, initial_policy(run), seed, judge_server(run, "train"))
+            opened = open_judge(
+                judges.rewarding, judges, initial_policy(run), run.config.seed, judge_server(run, "train")
+            )
             rewarding = Counting(opened)
             train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
             if rewarding.found.count:
@@ -126,7 +129,7 @@ def tracker(run: Run, stage: str, config: TrainConfig) -> Tracker:
     """Where the updates of a stage, which trains by `config`, are told."""
     settings = {name: value for name, value in asdict(config).items() if name != "tracker"}
     tracked = Tracked(
-        run=run.path.resolve().name,
+        run=rounds.label(run.path, run.config.round),
         stage=stage,
         settings=settings,
         config=without_places(to_table(run.config)),

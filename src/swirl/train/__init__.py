@@ -57,6 +57,8 @@ class TrainConfig:
     """Weight of the reverse KL to the initial policy, in reward per nat; 0 leaves it out (and is not measured). Sft and dpo have none."""
     kl: Literal["full", "k1"] = "full"
     """full (over the whole vocabulary at each token, in the loss, the prefix held fixed) or k1 (summed over the action, in the reward)."""
+    reference: Literal["initial", "previous"] = "initial"
+    """What KL and dpo are measured against in later rounds: initial (the policy before the first) or previous (the last round's)."""
     baseline: Literal["none", "batch"] = "batch"
     """For reinforce: none, or batch (the mean reward of the other actions of the update)."""
     epochs: int = 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from swirl.engine.model import LanguageModel, save
+from swirl.engine.model import LanguageModel, full_name, locate, save
 from swirl.errors import RunFolderError
 from swirl.records import Appender, digest
 from swirl.seeds import derive
@@ -64,8 +64,10 @@ class Session:
         self.folder = folder
         self.on_update = on_update
         self.run: dict[str, Any] = {
-            f"train.{name}": value for name, value in asdict(config).items() if name != "tracker"
+            f"train.{name}": value for name, value in asdict(config).items() if name not in ("tracker", "reference")
         }
+        if lm.initial is not None:
+            self.run["reference"] = full_name(lm.initial.model, locate(lm.initial.model))
         self.run |= {"seed": seed, "policy": lm.name, "training data": digest(data)}
         self._metrics: Appender[Metrics] | None = None
         leading(self._open)
