@@ -99,7 +99,7 @@ def kept_share(selection: Selection) -> Figure | None:
     made: dict[str, list[bool]] = {}
     for decision in selection.decisions:
         made.setdefault(decision.trajectory.rpartition("/")[0], []).append(decision.kept)
-    return _ratio([sum(kept) for kept in made.values()], [len(kept) for kept in made.values()])
+    return _ratio([float(sum(kept)) for kept in made.values()], [float(len(kept)) for kept in made.values()])
 
 
 def mean_reward(updates: Iterable[Metrics]) -> Figure | None:

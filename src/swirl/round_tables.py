@@ -77,18 +77,26 @@ def data_curves(rounds: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence["P
 
 def terminal(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Both tables for a terminal of 80 columns."""
+    above = ("", "round", "accuracy", *ABOUT_ACCURACY[3:])
     return Group(
-        Text("Rounds", style="bold"),
+        Text(),
+        Text("Round by round", style="bold"),
         table_of(ABOUT_DATA, data_rows(rounds)),
         Text(),
-        table_of(("", "round", "accuracy", *ABOUT_ACCURACY[3:]), _narrow(accuracy_rows(rounds))),
+        table_of(above, _narrow(accuracy_rows(rounds))),
         Text(),
-        Text(LEGEND, style="dim"),
+        Text(LEGEND),
     )
 
 
 def _narrow(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    return [(label, number, accuracy.partition(" ")[0], *gains) for label, number, accuracy, *gains in rows]
+    """The decoding below the task, and accuracies without intervals."""
+    found, below = [], ""
+    for label, number, accuracy, *gains in rows:
+        task, _, decoding = label.partition(", ")
+        found.append((task or below, number, accuracy.partition(" ")[0], *gains))
+        below = decoding
+    return found
 
 
 def _by_label(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]:

@@ -16,8 +16,11 @@ def show(path: Path, every: bool = False) -> None:
         summary, console = read_summary(path), Console(highlight=False)
         if every:
             console.print(terminal_figures(summary))
+        rounds = summary.get("rounds")
+        if rounds:
+            console.print("Round 1", style="bold")
         console.print(terminal_table(summary))
-        if rounds := summary.get("rounds"):
+        if rounds:
             console.print(terminal(rounds))
     if (path / "report.html").exists():
         say(f"report: {path / 'report.html'}")

@@ -53,8 +53,8 @@ STAGES: Mapping[str, Callable[[Run], object]] = {
 
 def run_all(path: Path, config: RunConfig) -> Run:
     """The whole method in one run folder, in as many rounds as its settings say; goes on where an earlier call was stopped."""
-    check(config, STAGES)
     check_rounds(config)
+    check(config, STAGES)
     with locked(path):
         run = Run.create(path, config)
         with _totalled(run):

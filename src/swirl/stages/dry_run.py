@@ -48,8 +48,8 @@ def dry_run(runs: Iterable[tuple[Path, RunConfig]]) -> None:
 
 def estimated(path: Path, config: RunConfig) -> list[Estimate]:
     """The same of one run; raises where it is bound to fail, or its folder holds another run."""
-    check(config, STAGES)
     check_rounds(config)
+    check(config, STAGES)
     run = Run(path, config)
     if (path / "run.toml").is_file():
         Run.open(path).changes(config)
