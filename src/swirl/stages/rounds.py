@@ -1,5 +1,6 @@
 """The rounds after the first: each goes on from what the one before has trained, as a run folder of its own."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import msgspec
 from swirl import rounds
 from swirl.errors import ConfigError, RunFolderError
 from swirl.evaluate import EvaluatedTrajectory
+from swirl.origins import Origin, keep, origins
 from swirl.records import read, write_parts
 from swirl.run import Run
 from swirl.settings import RunConfig
@@ -77,9 +79,19 @@ def require_start(run: Run) -> None:
 def take_over(before: Run, run: Run) -> None:
     """Have the round before's evaluation of what it trained stand as the evaluation of what this one starts from: questions, seeds and
     weights are the same, and so would the answers be."""
+    made_by = {name: origin for name, origin in origins(before.path).items() if isinstance(origin, Origin)}
     for source in sorted(before.evaluation.glob("after-*.jsonl")):
         target = run.evaluation / f"before-{source.name.removeprefix('after-')}"
         if not target.exists():
             target.parent.mkdir(exist_ok=True)
-            answers = (msgspec.structs.replace(one, policy="before") for one in read(source, EvaluatedTrajectory))
+            answers = (_taken_over(one, run, made_by) for one in read(source, EvaluatedTrajectory))
             write_parts(target, (msgspec.json.encode(answer) + b"\n" for answer in answers))
+
+
+def _taken_over(answer: EvaluatedTrajectory, run: Run, made_by: Mapping[str, Origin]) -> EvaluatedTrajectory:
+    """The same answer as this round would have given it, made with its own settings."""
+    trajectory = answer.trajectory
+    if origin := made_by.get(trajectory.origin):
+        own = keep(run.path, msgspec.structs.replace(origin, run=run.id("evaluate")))
+        trajectory = msgspec.structs.replace(trajectory, origin=own)
+    return msgspec.structs.replace(answer, policy="before", trajectory=trajectory)

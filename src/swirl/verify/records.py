@@ -72,7 +72,7 @@ def _shard(checking: Checking, met: Trajectories, number: int, path: Path) -> di
             checking.add(Finding(place, "double id", f"a trajectory {trajectory.id!r} stands before it already", _MEND))
         elif met.questions and (problem := _about(met.questions, trajectory)):
             checking.add(Finding(place, "foreign question", f"trajectory {trajectory.id!r}: {problem}", again))
-        for problem in made_by(checking, "generate", trajectory, checking.run.config.seed):
+        for problem in made_by(checking, "generate", trajectory, checking.run.seed):
             checking.add(Finding(place, "origin", f"trajectory {trajectory.id!r} {problem}", again))
         met.ids.setdefault(trajectory.id, 0)
         sizes[trajectory.id] = len(trajectory.steps)
