@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 from swirl import processes
@@ -31,7 +32,8 @@ def spread(
     worked on here. `work` has to be importable by name, or a partial of what is. It tells how far it is as it goes; of work in another
     process `advance` hears when a task is done, by its `size`.
 
-    An error of a task ends the other processes and is raised as it is, as Ctrl-C is. Raises `WorkerError` where a process ends on its own.
+    An error of a task ends the other processes and is raised as it is, as Ctrl-C is; they end too where this process is killed. Raises
+    `WorkerError` where a process ends on its own.
 
     >>> def double(task: int, advance: Advance) -> int:
     ...     advance(1)
@@ -63,7 +65,7 @@ def _apart(
     others = set(active_children())
     under_way: deque[Future[R]] = deque()
 
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), _end_with_parent) as pool:
         try:
             for place, task in enumerate([*tasks, *[None] * count]):
                 if task is not None:
@@ -96,6 +98,17 @@ def _first(under_way: "deque[Future[R]]") -> R:
 
 def _silent(count: int) -> None:
     """How far it is: nobody hears it."""
+
+
+def _end_with_parent() -> None:
+    """Have this process end with the one that started it, however that ends: it would hold its shard, and wait for work for ever."""
+    Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager
