@@ -13,6 +13,7 @@ import pytest
 from msgspec import structs
 
 from swirl.catalog import open_task
+from swirl.decompose import decompose
 from swirl.errors import ConfigError, RunFolderError
 from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
@@ -20,7 +21,7 @@ from swirl.filters import Rule as Passes
 from swirl.judges import JudgeConfig
 from swirl.policies import PolicyConfig, Sampling
 from swirl.policies.scripted import ScriptedPolicy
-from swirl.records import Appender, read
+from swirl.records import Appender, digest, read
 from swirl.rollout import GenerateConfig, begin, rollout
 from swirl.run import Run
 from swirl.settings import RunConfig
@@ -32,7 +33,7 @@ from swirl.stages.filter import select
 from swirl.stages.generate import generate
 from swirl.stages.judge import judge, measured
 from swirl.stages.start import initial_policy, rules_of, training_questions
-from swirl.stages.train import require_known_tokens, train
+from swirl.stages.train import _data, require_known_tokens, train
 from swirl.stages.warm_start import demonstrate
 from swirl.tasks import Split
 from swirl.tasks.arithmetic import Arithmetic
@@ -311,6 +312,26 @@ def test_training_on_nothing_is_refused(run: Run) -> None:
     run.selection.write_text(json.dumps(told | {"decisions": [{**d, "kept": False} for d in told["decisions"]]}))
     with pytest.raises(ConfigError, match="kept none of the trajectories"):
         train(run)
+
+
+def test_training_holds_less_than_is_recorded_and_knows_its_data_by_all_of_it(run: Run) -> None:
+    recorded = [
+        structs.replace(each, steps=tuple(structs.replace(step, logprobs=(-0.5,)) for step in each.steps))
+        for each in read(run.trajectories, Trajectory)
+    ]
+    with Appender(run.trajectories, Trajectory) as out:
+        out.rewind(0)
+        out.append(recorded)
+    judge(run)
+    run.config = replace(run.config, filter=FilterConfig(rule=Passes.NONE))
+    select(run)
+    states = [state for each in recorded for state in decompose(each)]
+    found = _data(run)
+    assert found.digest == digest(states), (
+        "so that a checkpoint of the version before, which held all, is still of these"
+    )
+    assert [len(each.steps) for each in found.held] == [len(each.steps) for each in states]
+    assert not any(step.logprobs for each in found.held for step in each.steps)
 
 
 def test_fewer_questions_than_asked_for_are_used_with_a_remark(

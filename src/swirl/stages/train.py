@@ -1,8 +1,8 @@
 """Training on what the filter kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, structs
 
@@ -32,15 +32,25 @@ class _Checkpoint(Struct, frozen=True, tag="swirl.checkpoint/1", tag_field="sche
     run: dict[str, Any]
 
 
+class _Data(NamedTuple):
+    """What training is on."""
+
+    held: Sequence[Trajectory]
+    """Whole trajectories where they are imitated, else their states; without what training does not read."""
+    digest: str
+    """What tells them from others, as they are recorded."""
+
+
 def train(run: Run) -> None:
     """Train on what the filter kept: writes `train/metrics.jsonl`, checkpoints and `train/model`."""
     config, judges = run.config.train, run.config.judge
-    label, data = f"train ({config.objective})", _data(run)
+    label, found = f"train ({config.objective})", _data(run)
+    data = found.held
     if not data:
         raise ConfigError(
             f"{run.path}: the filter kept none of the trajectories, so there is nothing to train on; see `swirl filter`"
         )
-    done = _updates_done(run, data)
+    done = _updates_done(run, found)
     if run.model.exists():
         say(f"{label}: all {config.updates} updates are there already")
         return
@@ -54,7 +64,7 @@ def train(run: Run) -> None:
         if config.objective == "sft":
             from swirl.train.sft import finetune
 
-            finetune(model, data, config, seed=seed, folder=folder, on_update=on_update)
+            finetune(model, data, config, seed=seed, folder=folder, on_update=on_update, made_of=found.digest)
         else:
             from swirl.train.loop import train as train_on_states
 
@@ -62,7 +72,9 @@ def train(run: Run) -> None:
                 judges.rewarding, judges, initial_policy(run), run.config.seed, judge_server(run, "train")
             )
             rewarding = Counting(opened)
-            train_on_states(model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update)
+            train_on_states(
+                model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update, made_of=found.digest
+            )
             if rewarding.found.count:
                 say(f"{label}: {rewarding.found.told()}")
 
@@ -97,27 +109,33 @@ def trained(run: Run) -> bool:
     return True
 
 
-def _data(run: Run) -> Sequence[Trajectory]:
-    """What training is on: whole trajectories where they are imitated, else their states."""
-    kept = (_lean(each) for each in kept_of(run))
-    return list(kept) if run.config.train.objective == "sft" else [state for each in kept for state in decompose(each)]
+def _data(run: Run) -> _Data:
+    held: list[Trajectory] = []
+    imitated = run.config.train.objective == "sft"
+
+    def recorded() -> Iterator[Trajectory]:
+        for kept in kept_of(run):
+            each = structs.replace(kept, rules=tagged(kept.rules))
+            held.extend([_lean(each)] if imitated else decompose(_lean(each)))
+            yield from [each] if imitated else decompose(each)
+
+    return _Data(held, digest(recorded()))
 
 
 def _lean(trajectory: Trajectory) -> Trajectory:
     """As training holds it: without log-probabilities, which are of the policy that wrote it and play no part. One of 5 steps, each of 40
     tokens and 560 characters, takes 13 kB of memory so, its states included, and would take 22 with them."""
-    steps = tuple(structs.replace(step, logprobs=()) for step in trajectory.steps)
-    return structs.replace(trajectory, rules=tagged(trajectory.rules), steps=steps)
+    return structs.replace(trajectory, steps=tuple(structs.replace(step, logprobs=()) for step in trajectory.steps))
 
 
-def _updates_done(run: Run, data: Sequence[Trajectory]) -> int:
+def _updates_done(run: Run, data: _Data) -> int:
     """How many updates the newest checkpoint has; raises where they were on other data."""
     folders = sorted(path for path in run.path.glob("train/checkpoints/update-*") if path.suffix != ".part")
     if not folders:
         return 0
     again = f"swirl train {run.path} --redo"
     newest = read_document(folders[-1] / "checkpoint.json", _Checkpoint, again)
-    now, then = digest(data), newest.run.get("training data")
+    now, then = data.digest, newest.run.get("training data")
     if now != then:
         raise RunFolderError(
             f"expected {run.path / 'train'} to be trained on what the filter keeps now ({now}), found {then}: run `{again}`"

@@ -48,9 +48,10 @@ def train(
     seed: int,
     folder: Path,
     on_update: OnUpdate = ignore,
+    made_of: str = "",
 ) -> None:
     """Train a model in place on states; `lm` is the initial policy, as it was loaded. Writes `metrics.jsonl`, `checkpoints/` and `model/`
-    under `folder`, and goes on where an earlier call with the same arguments was cut off.
+    under `folder`, and goes on where an earlier call with the same arguments was cut off; `made_of` as for `swirl.train.session.Session`.
 
     Raises `TrainingError` where too many verdicts are missing, or where the loss or gradient is not finite.
     """
@@ -61,7 +62,7 @@ def train(
     if not states:
         raise TrainingError("there is nothing to train on: no state was kept; see what the filter dropped, and why")
     trajectories = tuple(f"{state.question.task}/{state.id}" for state in states)
-    with Session(lm, states, config, seed=seed, folder=folder, on_update=on_update) as session:
+    with Session(lm, states, config, seed=seed, folder=folder, on_update=on_update, made_of=made_of) as session:
         for update in session.updates():
             clock = [perf_counter()]
             batch = [states[i] for i in draw(trajectories, config.states, update, seed)]

@@ -47,7 +47,8 @@ def _order(trajectories: tuple[str, ...], epoch: int, seed: int) -> list[int]:
 
 
 class Session:
-    """A run of updates in a folder: `metrics.jsonl`, `checkpoints/`, and `model/` once all are done. A context manager."""
+    """A run of updates in a folder: `metrics.jsonl`, `checkpoints/`, and `model/` once all are done. A context manager. `made_of` is what
+    tells the data from other data, where more was recorded of it than is held."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Session:
         seed: int,
         folder: Path,
         on_update: OnUpdate,
+        made_of: str = "",
     ) -> None:
         self.learner = Learner(lm, config)
         self.config = config
@@ -68,7 +70,7 @@ class Session:
         }
         if lm.initial is not None:
             self.run["reference"] = full_name(lm.initial.model, locate(lm.initial.model))
-        self.run |= {"seed": seed, "policy": lm.name, "training data": digest(data)}
+        self.run |= {"seed": seed, "policy": lm.name, "training data": made_of or digest(data)}
         self._metrics: Appender[Metrics] | None = None
         leading(self._open)
 

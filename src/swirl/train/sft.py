@@ -29,6 +29,7 @@ def finetune(
     seed: int,
     folder: Path,
     on_update: OnUpdate = ignore,
+    made_of: str = "",
 ) -> None:
     """Train a model in place on the actions of trajectories, `config.states` of them an update. Writes and resumes like
     `swirl.train.loop.train`."""
@@ -45,7 +46,7 @@ def finetune(
             "there is nothing to train on: no trajectory with an action was kept; see what the filter dropped, and why"
         )
     names = tuple(f"{trajectory.question.task}/{trajectory.id}" for trajectory, _ in places)
-    with Session(lm, trajectories, config, seed=seed, folder=folder, on_update=on_update) as session:
+    with Session(lm, trajectories, config, seed=seed, folder=folder, on_update=on_update, made_of=made_of) as session:
         for update in session.updates():
             start = perf_counter()
             batch = [places[i] for i in draw(names, config.states, update, seed)]
