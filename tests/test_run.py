@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from swirl.errors import RunFolderError
+from swirl.generation import GenerateConfig
 from swirl.locks import locked
 from swirl.recipe import load_recipe
 from swirl.run import STAGES, Run
@@ -46,6 +47,18 @@ def test_settings_may_be_corrected_as_long_as_nothing_was_made(tmp_path: Path) -
     run.trajectories.touch()
     corrected = dataclasses.replace(RunConfig(), seed=2)
     assert Run.create(tmp_path, corrected).config == corrected == Run.open(tmp_path).config
+
+
+def test_a_run_from_before_there_were_shards_has_one_however_large_it_is(tmp_path: Path) -> None:
+    large = GenerateConfig(tasks=("arithmetic", "world"), questions=8000, samples=2)
+    config = RunConfig(generate=large)
+    Run.create(tmp_path, config)
+    assert Run.open(tmp_path).config == config
+    file = tmp_path / "run.toml"
+    file.write_text(file.read_text().replace(f"shard = {large.shard}\n", ""))
+    assert Run.open(tmp_path).config.generate == dataclasses.replace(large, shard=32000)
+    file.write_text(file.read_text().replace("questions = 8000\n", "questions = 80\n"))
+    assert Run.open(tmp_path).config.generate.shard == large.shard
 
 
 def test_a_folder_without_a_run_says_how_to_make_one(tmp_path: Path) -> None:

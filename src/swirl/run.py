@@ -174,7 +174,11 @@ class Run:
             raise RunFolderError(
                 f"{file}: expected schema {SCHEMA!r}, found {table.get('schema')!r}: the folder was made by another version of swirl"
             )
-        return cls(path, settings.at_home(settings.configure(table.get("config", {}), str(file)), path))
+        told = table.get("config", {})
+        config = settings.configure(told, str(file))
+        if "shard" not in told.get("generate", {}):
+            config = settings.one_shard(config)
+        return cls(path, settings.at_home(config, path))
 
     def write_config(self) -> None:
         """Write `run.toml`."""

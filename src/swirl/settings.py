@@ -109,6 +109,13 @@ def at_home(config: RunConfig, folder: Path) -> RunConfig:
     return replace(config, generate=replace(config.generate, tasks=(f"jsonl:{own}",)))
 
 
+def one_shard(config: RunConfig) -> RunConfig:
+    """The configuration of a run from before there were shards, whose trajectories are in one file, however many they are."""
+    generate = config.generate
+    most = len(generate.tasks) * generate.questions * generate.samples
+    return replace(config, generate=replace(generate, shard=max(generate.shard, most)))
+
+
 def convert(table: Mapping[str, Any], kind: Any, place: str, prefix: str = "") -> Any:
     """A table as a dataclass; raises `ConfigError` naming the key that does not fit."""
     try:
