@@ -133,6 +133,29 @@ def test_what_an_export_numbered_keeps_its_number_unless_it_is_taken(tmp_path: P
     assert {each.seed for each in generated(Run.open(tmp_path / "run"))} == {4}
 
 
+def test_a_column_of_our_own_that_somebody_made_up_is_listed_or_taken(tmp_path: Path) -> None:
+    def row(sample: int, name: str) -> dict[str, Any]:
+        asked = {"id": name, "task": "world", "text": "2 * 3?"}
+        column = {"id": "q/1", "question": asked, "rules": {}, "steps": [{}], "sample": sample}
+        messages = [{"role": "user", "content": "2 * 3?"}, {"role": "assistant", "content": "<answer>6</answer>"}]
+        return {"messages": messages, "swirl": json.dumps(column)}
+
+    file = written(tmp_path / "a.jsonl", row(1, " q "), row(2, "q"), row(-1, "q"), row(0, "\u2003"))
+    found = imported(tmp_path / "run", file)
+    assert found.samples.pop("q") == {1, 2}
+    assert list(found.samples.values()) == [{0}], "a blank name is none"
+    assert found.unmapped == {"the number of its sample is below 0": 1}
+    assert len(list(generated(Run.open(tmp_path / "run")))) == 3
+
+
+def test_half_a_character_in_a_call_inside_a_message_is_listed(tmp_path: Path) -> None:
+    call = '{"id": "c", "name": "\\ud800"}'
+    bad = {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "tool_calls": [call]}]}
+    imported(tmp_path / "run", written(tmp_path / "a.jsonl", chat(*SIX), bad))
+    [told] = [line for line in (tmp_path / "run" / "import.jsonl").read_text().splitlines() if "unmapped" in line]
+    assert json.loads(told)["why"] == r"expected the arguments of \ud800 in JSON, found none"
+
+
 def test_equal_imports_are_equal_files(tmp_path: Path) -> None:
     file = written(tmp_path / "a.jsonl", *(chat(f"What is {n} * 3?", f"{n} * 3", str(3 * n)) for n in range(30)))
     for name in ("one", "two"):
@@ -165,7 +188,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 def test_what_a_killed_import_left_is_no_obstacle(tmp_path: Path) -> None:
     part = tmp_path / "run.part"
     part.mkdir()
-    for name in ("found.jsonl", "import.jsonl", "trajectories-00001.jsonl"):
+    for name in ("found.jsonl", "import.jsonl", "run.toml.part", "trajectories-00001.jsonl"):
         (part / name).write_text("torn")
     (tmp_path / "run").mkdir()
     imported(tmp_path / "run", written(tmp_path / "a.jsonl", chat(*SIX)))

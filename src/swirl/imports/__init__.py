@@ -42,12 +42,17 @@ class CannotMap(Exception):
 
     def __init__(self, found: object, why: str) -> None:
         super().__init__(why)
-        self.found = found if isinstance(found, str) else repr(found)
-        self.why = why
+        self.found = _whole(found if isinstance(found, str) else repr(found))
+        self.why = _whole(why)
 
     def at(self, place: str) -> Unmapped:
         """The same as a value."""
         return Unmapped(place=place, found=self.found[:200], why=self.why)
+
+
+def _whole(text: str) -> str:
+    """With half a character, which JSON inside JSON may hold and no file can, told by its number."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class Trace(NamedTuple):

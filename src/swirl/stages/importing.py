@@ -58,7 +58,9 @@ class Found:
         if not question.text.strip() or not all(answer.strip() for answer in question.answers):
             raise CannotMap(question.text, "the question, or an accepted answer to it, is blank")
         told = hashlib.sha256(json.dumps([question.text, question.answers]).encode()).digest()
-        name = question.id or told.hex()[:12]
+        if mapped.sample < 0:
+            raise CannotMap(str(mapped.sample), "the number of its sample is below 0")
+        name = question.id.strip() or told.hex()[:12]
         if self._asked.get(name, told) != told:
             raise CannotMap(name, "its question has the id of another question, whose text or answers differ")
         self._asked[name] = told
@@ -111,7 +113,7 @@ def import_traces(paths: Sequence[Path], form: Format, reading: Reading, out: Pa
 
 
 def _is_written(name: str) -> bool:
-    return name in (*SETTING_UP, QUESTIONS, LISTED, _FOUND) or name.startswith("trajectories")
+    return name in (*SETTING_UP, "run.toml.part", QUESTIONS, LISTED, _FOUND) or name.startswith("trajectories")
 
 
 def _source(path: Path) -> Source:
