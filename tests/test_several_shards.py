@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from swirl import locks
 from swirl.cli import main
 from swirl.decompose import decompose
 from swirl.errors import ConfigError, RecordError, RunFolderError
@@ -169,6 +170,23 @@ def test_parts_at_work_have_the_same_settings_and_nobody_starts_anew(
     ):
         Run.open(run.path).join(other)
     Run.open(run.path).join(replace(run.config, workers=3))
+
+
+def test_a_part_notices_what_another_process_changed_while_nobody_held_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = create(tmp_path / "run")
+    other = replace(CONFIG, seed=2)
+
+    def changed(file: int, path: Path) -> None:
+        Run(path, other).write_config()
+        wait(file, path)
+
+    wait = locks._wait
+    monkeypatch.setattr(locks, "_wait", changed)
+    with pytest.raises(RunFolderError, match=r"being worked on with other settings \(seed: 2 -> 1\)"):
+        run_part("generate", mine.path, mine.config, Part(1, 2))
+    assert not shards(mine.trajectories)
 
 
 def test_no_result_depends_on_the_number_of_processes(run: Run, tmp_path: Path) -> None:

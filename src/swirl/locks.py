@@ -39,16 +39,14 @@ def locked(path: Path) -> Iterator[None]:
 @contextmanager
 def shared(path: Path, prepare: Callable[[bool], T]) -> Iterator[T]:
     """Hold a run folder together with others that hold it so. `prepare(alone)` makes it ready: alone, where nobody else is at work and
-    it may be written to, or beside others that have made it so, and then it may only be looked at."""
+    it may be written to, or beside others that have made it so, and then it may only be looked at. Whoever was alone looks once more when
+    others may come in, because between the two nobody holds it."""
     file = _opened(path)
     try:
-        alone = _taken(file, fcntl.LOCK_EX)
-        if not alone:
-            _wait(file, path)
-        ready = prepare(alone)
-        if alone:
-            _wait(file, path)
-        yield ready
+        if _taken(file, fcntl.LOCK_EX):
+            prepare(True)
+        _wait(file, path)
+        yield prepare(False)
     finally:
         os.close(file)
 
