@@ -6,7 +6,7 @@ import pytest
 
 from swirl.errors import RecordError
 from swirl.records import Appender
-from swirl.shards import judged, judges, shard, shards, trajectories
+from swirl.shards import expect, judged, judges, shard, shards, trajectories
 from swirl.types import Answer, JudgedStep, Question, Rules, Step, StopReason, Trajectory, Verdict
 
 
@@ -50,6 +50,32 @@ def test_a_shard_that_is_missing_is_named(folder: Path) -> None:
     (folder / "trajectories-00001.jsonl").unlink()
     with pytest.raises(RecordError, match=r"expected .*trajectories-00001\.jsonl, because trajectories-00002\.jsonl"):
         shards(folder / "trajectories.jsonl")
+
+
+def test_a_shard_that_is_made_while_the_folder_is_listed_is_not_missed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = shards(folder / "trajectories.jsonl")
+    listed = [path for path in folder.iterdir() if path != whole[1]]
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter(listed))
+    assert shards(folder / "trajectories.jsonl") == whole
+
+
+def test_empty_shards_of_other_settings_go_and_written_ones_stay(tmp_path: Path) -> None:
+    first = tmp_path / "trajectories.jsonl"
+    expect(first, 4)
+    assert len(shards(first)) == 4
+    expect(first, 2)
+    assert [path.name for path in shards(first)] == ["trajectories.jsonl", "trajectories-00001.jsonl"]
+    expect(first, 1)
+    assert [path.name for path in shards(first)] == ["trajectories.jsonl"]
+    first.unlink()
+    expect(first, 1)
+    assert not shards(first), "one shard is made by whoever writes it"
+    expect(first, 2)
+    shard(first, 1).write_text("{}\n")
+    expect(first, 1)
+    assert len(shards(first)) == 2
 
 
 def test_other_files_are_no_shards(folder: Path) -> None:

@@ -11,6 +11,7 @@ Not here: what a run has to hold (`swirl.stages.chunks`), and who writes it.
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +71,10 @@ ALL = Part()
 """The whole of a run."""
 
 
+_MOST = 100_000
+"""Shards that have a number of five digits."""
+
+
 class Named(NamedTuple):
     """A trajectory by its id alone."""
 
@@ -95,14 +100,15 @@ def shards(path: Path) -> list[Path]:
     """The shards that are there of a file, given the first one's, by number; raises `RecordError` where one in between is missing."""
     names = re.compile(rf"{re.escape(path.stem)}-(\d{{5}}){re.escape(path.suffix)}")
     beside = path.parent.iterdir() if path.parent.is_dir() else ()
-    numbers = sorted(int(found[1]) for each in beside if (found := names.fullmatch(each.name)))
-    numbers = [*([0] if path.exists() else []), *numbers]
-    missing = next((expected for expected, found in enumerate(numbers) if expected != found), None)
+    last = max((int(found[1]) for each in beside if (found := names.fullmatch(each.name))), default=0)
+    # Looked for by name: what is made while a folder is listed may be left out, and shards are made in order.
+    there = {number: each for number in range(last + 1) if (each := shard(path, number)).exists()}
+    missing = next((number for number in range(last) if number not in there), None)
     if missing is not None:
         raise RecordError(
-            f"expected {shard(path, missing)}, because {shard(path, numbers[-1]).name} is there, found none: put the missing shard back"
+            f"expected {shard(path, missing)}, because {shard(path, last).name} is there, found none: put the missing shard back"
         )
-    return [shard(path, number) for number in numbers]
+    return list(there.values())
 
 
 def number_of(path: Path) -> int:
@@ -116,10 +122,15 @@ def number_of(path: Path) -> int:
 
 
 def expect(path: Path, count: int) -> None:
-    """Have so many shards of a file there, empty where nothing is written yet, so that one that is lost later is missed."""
-    for expected in (shard(path, number) for number in range(count)):
+    """Have so many shards of a file there, empty where nothing is written yet, so that one that is lost later is missed. Empty ones beyond
+    them, of settings that changed before anything was written, go."""
+    for expected in (shard(path, number) for number in range(count if count > 1 else 0)):
         if not expected.exists():
             expected.touch()
+    beyond = takewhile(Path.exists, (shard(path, number) for number in range(count, _MOST)))
+    for surplus in reversed(list(beyond)):
+        if not surplus.stat().st_size:
+            surplus.unlink()
 
 
 def trajectories(folder: Path) -> Iterator[Trajectory]:

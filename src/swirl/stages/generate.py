@@ -64,8 +64,7 @@ def generate(run: Run, part: Part = ALL) -> None:
     asked = [each for task in tasks for each in training_questions(run, task, run.config.generate.questions)]
     everything = outlined(run, asked)
     own = [each for each in everything if part.has(each.number)]
-    if len(everything) > 1:
-        expect(run.trajectories, len(everything))
+    expect(run.trajectories, len(everything))
     there = {each.number: _there(run, each) for each in own}
     total, done = sum(each.num_trajectories for each in own), sum(there.values())
     if done == total:
