@@ -11,8 +11,7 @@ from swirl.run import Run
 from swirl.selection import Selecting, Selection, document
 from swirl.slim import SlimTrajectory, answer_of
 from swirl.stages.chunks import require_whole
-from swirl.stages.outline import outline, plan
-from swirl.stages.outline import recorded as trajectories_of
+from swirl.stages.outline import outline, plan, trajectories_in
 from swirl.stages.recorded import Recorded, asked_of, recorded
 from swirl.stages.stream import say_missing
 from swirl.terminal import progress, say
@@ -91,7 +90,7 @@ def kept_of(run: Run) -> Iterator[Trajectory]:
             f"`filter` is out of date: expected {len(ids)} decisions in {run.selection}, one on each trajectory, found {len(decided)} on "
             f"{known} of them; run `swirl filter {run.path}` first"
         )
-    return (each for own in shards for each in trajectories_of(run, own) if each.id in kept)
+    return (each for own in shards for each in trajectories_in(run, own) if each.id in kept)
 
 
 def require_answers(questions: Iterable[Question], rule: Rule) -> None:

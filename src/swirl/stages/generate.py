@@ -19,7 +19,7 @@ from swirl.shards import ALL, Part, expect
 from swirl.stages.chunks import in_order, resume, resume_any
 from swirl.stages.groups import Groups
 from swirl.stages.origin import of_trajectories
-from swirl.stages.outline import Shard, chunks, outline, outlined, plan, recorded
+from swirl.stages.outline import Shard, chunks, outline, outlined, plan, trajectories_in
 from swirl.stages.start import policy_of, rules_of, samples_of, tell_refused, toolbox_of, training_questions
 from swirl.terminal import Advance, progress, say
 from swirl.tools import Toolbox
@@ -155,4 +155,4 @@ def generated(run: Run) -> Iterator[Trajectory]:
     """The trajectories, one by one, for the stages that go on from them; raises where they are not all there, or were asked other
     questions."""
     for own in outline(run):
-        yield from recorded(run, own)
+        yield from trajectories_in(run, own)

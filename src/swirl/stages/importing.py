@@ -113,7 +113,7 @@ def import_traces(paths: Sequence[Path], form: Format, reading: Reading, out: Pa
 
 
 def _is_written(name: str) -> bool:
-    return name in (*SETTING_UP, "run.toml.part", QUESTIONS, LISTED, _FOUND) or name.startswith("trajectories")
+    return name in (*SETTING_UP, QUESTIONS, LISTED, _FOUND) or name.startswith("trajectories")
 
 
 def _source(path: Path) -> Source:

@@ -23,7 +23,7 @@ from swirl.shards import ALL, Part, expect
 from swirl.stages.chunks import Plan, in_order, require_whole, resume
 from swirl.stages.judged import Judgement, has_all, judgements, verdict_plan
 from swirl.stages.origin import of_verdicts
-from swirl.stages.outline import Shard, outline, plan, recorded
+from swirl.stages.outline import Shard, outline, plan, trajectories_in
 from swirl.stages.recorded import judges_of
 from swirl.stages.start import initial_policy, judge_server, tell_unasked
 from swirl.stages.stream import kinds, require_fewer, require_same, sample_of, say_missing, statuses, stream
@@ -101,7 +101,7 @@ def _texts(run: Run, own: Shard) -> list[Trajectory]:
             each,
             steps=tuple(msgspec.structs.replace(s, token_ids=(), thinking_tokens=0, logprobs=()) for s in each.steps),
         )
-        for each in recorded(run, own)
+        for each in trajectories_in(run, own)
     ]
 
 

@@ -1,7 +1,8 @@
 """The verdicts on what was generated, shard by shard, for the stages that build on them: of a whole run, one shard's verdicts and one
 trajectory are in memory.
 
-Not here: how verdicts are made (`swirl.stages.judge`), and reading a run that is not finished (`swirl.shards`).
+Not here: how verdicts are made (`swirl.stages.judge`), the same for the filter, which needs no whole trajectories and is quicker without
+them (`swirl.stages.recorded`), and reading a run that is not finished (`swirl.shards`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from swirl.records import num_lines
 from swirl.run import Run
 from swirl.shards import shard
 from swirl.stages.chunks import Item, Plan, finished, require_whole
-from swirl.stages.outline import Shard, outline, plan, recorded
+from swirl.stages.outline import Shard, outline, plan, trajectories_in
 from swirl.types import JudgedStep, Trajectory, Verdict
 
 Size = tuple[str, int]
@@ -71,7 +72,7 @@ def judgements_in(run: Run, own: Shard, judges: Sequence[str]) -> Iterator[Judge
         run.require(run.verdicts(name), "judge")
     sizes = _sizes(asked) if judges else {}
     said = [_said(verdict_plan(run, name, own.number, [sizes.items()]), sizes) for name in judges]
-    for trajectory in recorded(run, own):
+    for trajectory in trajectories_in(run, own):
         yield Judgement(trajectory, tuple(tuple(found[trajectory.id]) for found in said))
 
 

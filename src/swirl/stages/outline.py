@@ -101,7 +101,7 @@ def plan(run: Run, own: Shard) -> Plan[Trajectory]:
     )
 
 
-def recorded(run: Run, own: Shard) -> Iterator[Trajectory]:
+def trajectories_in(run: Run, own: Shard) -> Iterator[Trajectory]:
     """The trajectories of a shard, one by one, for the stages that go on from them; raises where they are not all there, or were asked
     other questions."""
     run.require(run.trajectories, "generate")

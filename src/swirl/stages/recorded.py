@@ -1,7 +1,9 @@
-"""What is on record of a run for a stage that has to have all of it: a stream that holds one shard's verdicts and one trajectory.
+"""What is on record of a run for the filter, which has to have all of it: a stream that holds one shard's verdicts and one slim trajectory.
 
 All is checked on the way: each trajectory belongs to the run's questions and stands there once, each of its steps has one verdict of each
 judge, and there is no other.
+
+Not here: whole trajectories with their verdicts, for the stages that need them (`swirl.stages.judged`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

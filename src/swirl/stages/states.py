@@ -10,7 +10,7 @@ from swirl.run import Run
 from swirl.selection import Selection
 from swirl.settings import RunConfig
 from swirl.shards import shard
-from swirl.stages.outline import Shard, outline, recorded
+from swirl.stages.outline import Shard, outline, trajectories_in
 from swirl.terminal import progress
 from swirl.types import Trajectory
 from swirl.workers import Advance, spread
@@ -39,7 +39,7 @@ def _write_shard(path: Path, config: RunConfig, folder: Path, every: bool, own: 
 
     def parts() -> Iterator[bytes]:
         nonlocal count
-        for found in lines(filter(keep, recorded(run, own))):
+        for found in lines(filter(keep, trajectories_in(run, own))):
             count += len(found)
             yield b"".join(found)
 
