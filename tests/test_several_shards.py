@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,17 @@ def test_a_part_notices_what_another_process_changed_while_nobody_held_the_folde
     with pytest.raises(RunFolderError, match=r"being worked on with other settings \(seed: 2 -> 1\)"):
         run_part("generate", mine.path, mine.config, Part(1, 2))
     assert not shards(mine.trajectories)
+
+
+def test_no_time_is_noted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    monkeypatch.setattr("swirl.run.time.perf_counter", lambda: float(next(ticks)))
+    run = create(tmp_path / "run")
+    start = next(ticks)
+    for stage in (generate, judge, select):
+        stage(run)
+    assert {lap.stage for lap in run.laps()} == {"generate", "judge", "filter"}
+    assert run.seconds() <= next(ticks) - start
 
 
 def test_no_result_depends_on_the_number_of_processes(run: Run, tmp_path: Path) -> None:

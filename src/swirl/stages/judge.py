@@ -76,6 +76,7 @@ def _judge_all(run: Run, name: str, part: Part = ALL, wrapped: _Wrapped = None) 
         with progress(f"judge ({name})", sum(map(_size, shards)), sum(map(_size, whole)), "trajectories") as advance:
             found = list(spread(work, left, run.config.workers, advance=advance, size=_size))
         found += spread(work, whole, run.config.workers, advance=_silent, size=_size)
+        run.lapped()
     if not any(done.made for done in found):
         say(f"judge ({name}): all {sum(done.verdicts for done in found)} verdicts are there already")
     if name == "model":
