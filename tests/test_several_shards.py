@@ -15,11 +15,11 @@ from msgspec import structs
 from swirl import locks
 from swirl.cli import main
 from swirl.decompose import decompose
-from swirl.errors import ConfigError, RecordError, RunFolderError
+from swirl.errors import ConfigError, JudgeFailure, RecordError, RunFolderError
 from swirl.exports import Item
 from swirl.exports.states import lines, rows
 from swirl.generation import GenerateConfig
-from swirl.judges import JudgeConfig
+from swirl.judges import JudgeConfig, StepSample
 from swirl.judges.adversarial import draw
 from swirl.policies.scripted import ScriptedPolicy
 from swirl.protocol import render
@@ -35,7 +35,7 @@ from swirl.stages.judge import judge, measured
 from swirl.stages.judged import judgements
 from swirl.stages.outline import outline, outlined
 from swirl.stages.states import write_states
-from swirl.types import Observation, Question, Rules, Step, ToolCall, Trajectory
+from swirl.types import Observation, Question, Rules, Step, ToolCall, Trajectory, Verdict, VerdictStatus
 
 CONFIG = RunConfig(
     generate=GenerateConfig(tasks=("arithmetic", "world_sums"), questions=3, samples=2, shard=5, chunk=1),
@@ -188,6 +188,36 @@ def test_a_part_notices_what_another_process_changed_while_nobody_held_the_folde
     with pytest.raises(RunFolderError, match=r"being worked on with other settings \(seed: 2 -> 1\)"):
         run_part("generate", mine.path, mine.config, Part(1, 2))
     assert not shards(mine.trajectories)
+
+
+class Sometimes:
+    """A model that answers all but the first two questions."""
+
+    name = "model"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def judge(self, samples: Sequence[StepSample]) -> list[Verdict]:
+        first, self.asked = self.asked, self.asked + len(samples)
+        return [
+            Verdict(1.0) if place >= 2 else Verdict(None, "?", VerdictStatus.UNREADABLE)
+            for place in range(first, self.asked)
+        ]
+
+
+def test_how_many_verdicts_may_be_missing_is_a_share_of_all_shards(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [len(each.steps) for each in generated(run)]
+    share = 2.5 / sum(steps)
+    assert share < 2 / sum(steps[:4]), "in the first shard more are missing"
+    monkeypatch.setattr(import_module("swirl.stages.judge"), "open_judge", lambda *settings: Sometimes())
+    run.config = replace(run.config, judge=JudgeConfig(name="model", max_missing=share))
+    judge(run)
+    assert len(list(judgements(run, ["model"]))) == 12
+    run.remove_from("judge")
+    run.config = replace(run.config, judge=JudgeConfig(name="model", max_missing=share / 2))
+    with pytest.raises(JudgeFailure, match=r"2 of .* verdicts are missing"):
+        judge(run)
 
 
 def test_no_time_is_noted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,12 +21,12 @@ from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.shards import ALL, Part, expect
 from swirl.stages.chunks import Plan, in_order, require_whole, resume
-from swirl.stages.judged import Judgement, has_all, judgements, verdict_plan
+from swirl.stages.judged import Judgement, has_all, judgements, num_steps, verdict_plan
 from swirl.stages.origin import of_verdicts
 from swirl.stages.outline import Shard, outline, plan, trajectories_in
 from swirl.stages.recorded import judges_of
 from swirl.stages.start import initial_policy, judge_server, tell_unasked
-from swirl.stages.stream import kinds, require_fewer, require_same, sample_of, say_missing, statuses, stream
+from swirl.stages.stream import Tally, kinds, require_fewer, require_same, sample_of, say_missing, statuses, stream
 from swirl.terminal import progress, say
 from swirl.types import Answer, JudgedStep, Question, Rules, Step, Trajectory, Verdict, VerdictStatus
 from swirl.workers import Advance, spread
@@ -68,7 +68,8 @@ def _judge_all(run: Run, name: str, part: Part = ALL, wrapped: _Wrapped = None) 
     expect(run.verdicts(name), len(everything))
     if name == "model":
         judging = cache(partial(_model, run))
-        found = [_by_model(run, judging, own, _which(own, len(everything))) for own in shards]
+        tally = Tally(sum(num_steps(run, own) for own in shards))
+        found = [_by_model(run, judging, own, _which(own, len(everything)), tally) for own in shards]
     else:
         work = partial(_by_processor, run.path, run.config, name, wrapped)
         whole = [own for own in shards if has_all(run, name, own)]
@@ -129,12 +130,15 @@ def _model(run: Run) -> Judge | Streaming | Hindsight:
     return open_judge("model", run.config.judge, initial_policy(run), run.config.seed, judge_server(run, "judge"))
 
 
-def _by_model(run: Run, opened: Callable[[], Judge | Streaming | Hindsight], own: Shard, which: str) -> _Done:
+def _by_model(
+    run: Run, opened: Callable[[], Judge | Streaming | Hindsight], own: Shard, which: str, tally: Tally
+) -> _Done:
     """A model behind a service is asked only for what is not there; one on this machine goes on from whole chunks."""
     trajectories = _texts(run, own)
     asked = _asked(run, "model", own, trajectories)
     with Appender(asked.path, JudgedStep) as out:
         there = statuses(asked)
+        tally.look_at(there)
         again = sum(status in PASSING for status in there.values())
         made = len(there) < len(asked.items) or again > 0
         if made:
@@ -143,13 +147,13 @@ def _by_model(run: Run, opened: Callable[[], Judge | Streaming | Hindsight], own
             if not isinstance(judging, Streaming | Hindsight):
                 label = f"judge (model{which})"
                 with progress(label, len(trajectories), 0, "trajectories") as advance:
-                    _in_chunks(run, "model", asked, trajectories, out, lambda: judging, advance)
+                    _in_chunks(run, "model", asked, trajectories, out, lambda: judging, advance, tally)
             else:
                 if again:
                     say(
                         f"judge (model{which}): {again} verdicts are missing for a reason that may have passed; they are asked for again"
                     )
-                stream(run, asked, judging, trajectories, out, there)
+                stream(run, asked, judging, trajectories, out, there, tally)
         in_order(asked)
     return _Done(len(asked.items), made, Missing.among(kinds(trajectories, statuses(asked))))
 
@@ -162,8 +166,9 @@ def _in_chunks(
     out: "Appender[JudgedStep]",
     opened: Callable[[], Judge],
     advance: Advance,
+    tally: Tally | None = None,
 ) -> _Done:
-    start, found = resume(out, asked), Missing()
+    start, found = resume(out, asked), tally.asked if tally else Missing()
     advance(min(start * CHUNK, len(trajectories)))
     if start == len(asked.chunks):
         return _Done(len(out), False, found)
@@ -175,8 +180,8 @@ def _in_chunks(
         out.append(judged)
         for step, record in zip((step for each in chunk for step in each.steps), judged, strict=True):
             found.add(step, record.verdict.status)
-        if name == "model":
-            require_fewer(run, found, len(asked.items))
+        if tally:
+            require_fewer(run, found, tally.places)
         run.lap("judge", f"{name}, chunk {number}", count=len(chunk))
         advance(len(chunk))
     return _Done(len(out), True, found)

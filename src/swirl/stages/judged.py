@@ -79,7 +79,12 @@ def judgements_in(run: Run, own: Shard, judges: Sequence[str]) -> Iterator[Judge
 def has_all(run: Run, judge: str, own: Shard) -> bool:
     """Whether a shard has as many verdicts as it has to; what they are is not looked at."""
     there = num_lines(shard(run.verdicts(judge), own.number))
-    return there > 0 and there == sum(_sizes(plan(run, own)).values())
+    return there > 0 and there == num_steps(run, own)
+
+
+def num_steps(run: Run, own: Shard) -> int:
+    """How many steps the trajectories of a shard have, which is how many verdicts there are to be."""
+    return sum(_sizes(plan(run, own)).values())
 
 
 def _sizes(asked: Plan[Trajectory]) -> dict[str, int]:

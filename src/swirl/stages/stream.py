@@ -6,6 +6,7 @@ one comes after it and takes its place, so whatever stops a rerun, nothing that 
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Literal, NamedTuple
 
@@ -39,6 +40,29 @@ class Unit(NamedTuple):
     """Those that still need their verdict."""
 
 
+@dataclass
+class Tally:
+    """The verdicts of all shards that a judge goes through in one call: how many may be missing is a share of them, not of a shard's."""
+
+    places: int
+    """How many there are to be."""
+    left: int = field(init=False)
+    """Of them, those that are not there, or not looked at yet."""
+    kept: int = 0
+    """Of those that are there, the ones that are missing for good."""
+    asked: Missing = field(default_factory=Missing)
+    """Those that were asked for."""
+
+    def __post_init__(self) -> None:
+        self.left = self.places
+
+    def look_at(self, there: Mapping[Place, VerdictStatus]) -> None:
+        """Count what is there of a shard."""
+        settled = [status for status in there.values() if status not in PASSING]
+        self.left -= len(settled)
+        self.kept += sum(status is not VerdictStatus.OK for status in settled)
+
+
 def statuses(plan: Plan[JudgedStep]) -> dict[Place, VerdictStatus]:
     """How the verdicts in the file came out."""
     if not plan.path.exists():
@@ -53,6 +77,7 @@ def stream(
     trajectories: Sequence[Trajectory],
     out: "Appender[JudgedStep]",
     there: Mapping[Place, VerdictStatus],
+    tally: Tally,
 ) -> None:
     """Ask for the verdicts that are not there, or missing for a reason that passes, and write them. Once all that was under way is written,
     raises `ServiceFailure` where it was stopped over budget, and `JudgeFailure` where it was because too many are missing."""
@@ -60,7 +85,7 @@ def stream(
     units = _units(trajectories, there, whole=isinstance(judging, Hindsight))
     total = sum(len(unit.steps) for unit in units)
     origin = of_verdicts(run, "model", judging)
-    watch = _Watch(run, units, there, len(plan.items))
+    watch = _Watch(run, tally)
     with Groups(out) as groups, progress("judge", len(plan.items), len(plan.items) - total, "verdicts") as advance:
         with closing(_answers(judging, units, watch)) as answers:
             for place, verdicts in answers:
@@ -126,12 +151,10 @@ def require_same(plan: Plan[JudgedStep], judge: str) -> None:
 class _Watch:
     """Counts what comes, and says when to stop."""
 
-    def __init__(self, run: Run, units: Sequence[Unit], there: Mapping[Place, VerdictStatus], num_places: int) -> None:
+    def __init__(self, run: Run, tally: Tally) -> None:
         self._run = run
-        self._asked = Missing()
-        self._places = num_places
-        self._left = sum(len(unit.steps) for unit in units)
-        self._kept = sum(status is not VerdictStatus.OK and status not in PASSING for status in there.values())
+        self._tally = tally
+        self._asked = tally.asked
         self._since_lap = 0
         self._over_budget = ""
         self._failure = ""
@@ -150,7 +173,7 @@ class _Watch:
                 self._over_budget = verdict.reason
             elif verdict.score is None and verdict.status is not VerdictStatus.UNREADABLE:
                 self._failure = verdict.reason
-        self._left -= len(unit.steps)
+        self._tally.left -= len(unit.steps)
         self._since_lap += len(unit.steps)
         if self._since_lap >= _LAP:
             self.lap("verdicts")
@@ -159,8 +182,8 @@ class _Watch:
     def _too_many(self) -> bool:
         """Whether more are missing than may be, and more than may be can be missing in the end."""
         share, lacking = self._run.config.judge.max_missing, self._asked.count
-        most = self._kept + lacking + self._left
-        return hopeless(lacking, self._asked.total, most, self._places, share)
+        most = self._tally.kept + lacking + self._tally.left
+        return hopeless(lacking, self._asked.total, most, self._tally.places, share)
 
     def lap(self, item: str) -> None:
         """Note the time since the last note."""
@@ -170,8 +193,9 @@ class _Watch:
     def require(self) -> None:
         """Raise where it was stopped."""
         if self._over_budget:
+            places, left = self._tally.places, self._tally.left
             raise ServiceFailure(
-                f"judge: {self._over_budget}; {self._places - self._left - self._asked.passing} of {self._places} verdicts are there and "
+                f"judge: {self._over_budget}; {places - left - self._asked.passing} of {places} verdicts are there and "
                 f"kept: raise judge_server.budget_usd, then run `swirl judge {self._run.path}` again, which goes on with the others",
                 Fault.OVER_BUDGET.value,
             )
