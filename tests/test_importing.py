@@ -194,7 +194,7 @@ def test_what_a_killed_import_left_is_no_obstacle(tmp_path: Path) -> None:
     imported(tmp_path / "run", written(tmp_path / "a.jsonl", chat(*SIX)))
     assert not part.exists()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        *("import.jsonl", "questions.jsonl", "run.toml", "trajectories.jsonl")
+        *("import.jsonl", "manifest.json", "manifest.lock", "questions.jsonl", "run.toml", "trajectories.jsonl")
     ]
 
 

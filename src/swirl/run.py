@@ -94,6 +94,10 @@ _CIRCUMSTANCES = (
 """Settings that decide rounding at most, how often a service is asked, or how long the run goes on, and may change in it."""
 
 
+_LAYOUT = "generate.shard"
+"""Decides which file a record is in, and nothing of what it says."""
+
+
 class Run:
     """One run folder. Whoever writes in it holds its lock (`swirl.locks`)."""
 
@@ -194,7 +198,8 @@ class Run:
         defaults: the run's name in what is recorded, wherever its folder lies."""
         decisive = tuple(key for done in STAGES[: STAGES.index(stage) + 1] for key in _DECIDED_BY[done])
         before, now = (settings.flat(settings.to_table(each)) for each in (RunConfig(), self.config))
-        own = {key: now[key] for key in now if now[key] != before[key] and key.startswith(decisive) and _decides(key)}
+        others = {key for key in now if key.startswith(decisive) and _decides(key) and now[key] != before[key]}
+        own = {key: now[key] for key in others - {_LAYOUT}}
         told = json.dumps(own, sort_keys=True, ensure_ascii=False)
         anywhere = told.replace(f"jsonl:{self.path / settings.QUESTIONS}", f"jsonl:{settings.QUESTIONS}")
         return hashlib.sha256(anywhere.encode()).hexdigest()[:12]
