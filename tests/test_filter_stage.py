@@ -58,6 +58,33 @@ def test_filtering_again_judges_nothing_again(run: Run, monkeypatch: pytest.Monk
     assert run.verdicts("solver").read_bytes() == verdicts
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"judges": ("reference",)}, "because filter.judges names reference"),
+        ({"judges": ("rule",)}, r"`judge` is unfinished \(2 of \d+ verdicts of rule\)"),
+    ],
+)
+def test_filtering_again_in_vain_removes_and_changes_nothing(run: Run, changes: dict[str, Any], told: str) -> None:
+    select(run)
+    run.model.mkdir(parents=True)
+    (run.model / "model.safetensors").write_text("trained for days")
+    run.verdicts("rule").write_bytes(b"".join(run.verdicts("rule").read_bytes().splitlines(keepends=True)[:2]))
+    before = contents(run)
+    again = replace(CONFIG, filter=FilterConfig(**changes))
+    with pytest.raises(RunFolderError, match=told):
+        stages.run_stage("filter", run.path, again, redo=True)
+    assert contents(run) == before
+    stages.run_stage("filter", run.path, replace(CONFIG, filter=FilterConfig(rule=Rule.NONE)), redo=True)
+    assert not run.model.exists()
+    assert Run.open(run.path).config.filter.rule is Rule.NONE
+
+
+def contents(run: Run) -> dict[Path, bytes]:
+    """Of all files but the lock."""
+    return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path.name != "run.lock"}
+
+
 def decisions(run: Run) -> list[str]:
     return [line for line in run.selection.read_text().splitlines() if line.startswith("    {")]
 
@@ -81,13 +108,21 @@ def test_judges_are_counted_whose_verdicts_are_on_record(run: Run, changes: dict
 def test_a_judge_without_verdicts_is_named_with_those_that_have_some(run: Run) -> None:
     told = (
         r"expected verdicts-rulle.jsonl in .*, because filter.judges names rulle, found verdicts of solver, rule; did you mean 'rule'\?"
-        r"; run `swirl judge .*` first, or name one of these"
+        r"; put it there, or name one of these"
     )
     with pytest.raises(RunFolderError, match=told):
         filtered(run, judges=("rulle",))
+    told = r"expected verdicts-reference.jsonl .* found verdicts of solver, rule; run `swirl judge .* --compare solver reference` first"
+    with pytest.raises(RunFolderError, match=told):
+        filtered(run, judges=("reference",))
     run.verdicts("rule").write_bytes(b"".join(run.verdicts("rule").read_bytes().splitlines(keepends=True)[:3]))
-    with pytest.raises(RunFolderError, match=r"`judge` is unfinished \(3 of \d+ verdicts of rule\)"):
+    with pytest.raises(
+        RunFolderError, match=r"\(3 of \d+ verdicts of rule\): run `swirl judge .* --compare solver rule` "
+    ):
         filtered(run, judges=("solver", "rule"))
+    split(run, 3)
+    with pytest.raises(RunFolderError, match="found verdicts of solver, rule;"):
+        filtered(run, judges=("reference",))
 
 
 def test_the_judge_stage_makes_the_verdicts_that_the_filter_counts(tmp_path: Path) -> None:

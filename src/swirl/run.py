@@ -207,6 +207,15 @@ class Run:
     def reconfigure(self, stage: str, config: RunConfig, redo: bool) -> None:
         """Take changed settings for a stage and those after it. What these stages have written is removed where `redo` says so; without
         it, a change that would contradict what is on disk is refused."""
+        changes = self.allowed(stage, config, redo)
+        if redo:
+            self.remove_from(stage)
+        if changes:
+            self.config = config
+            self.write_config()
+
+    def allowed(self, stage: str, config: RunConfig, redo: bool) -> list[str]:
+        """The settings that `reconfigure` would change; raises where it would refuse to, and does nothing else."""
         changes = settings.differences(self.config, config)
         for done in STAGES[: STAGES.index(stage)] if redo else STAGES:
             touched = [change for change in changes if change.startswith(_DECIDED_BY[done]) and _decides(change)]
@@ -214,11 +223,7 @@ class Run:
                 earlier = f"use `swirl {done.replace('_', '-')} --redo`"
                 again = "add --redo, or use another folder" if done == stage else earlier
                 raise RunFolderError(f"{self.path}: `{done}` has run with other settings ({touched[0]}); {again}")
-        if redo:
-            self.remove_from(stage)
-        if changes:
-            self.config = config
-            self.write_config()
+        return changes
 
     def join(self, config: RunConfig) -> None:
         """Work on it beside others that do: nothing is written but shards, so their settings have to be these, circumstances aside."""

@@ -102,6 +102,8 @@ def run_stage(
     check(config, [name])
     if calibrate:
         require_truth(calibrate, config.judge.name)
+    if name == "filter" and redo:
+        return _filter_again(path, config)
     with locked(path), _prepared(lambda: _prepare(name, path, config, redo)) as run, _accounted(run, name):
         if compare:
             print_agreement(run, compare)
@@ -140,6 +142,14 @@ def run_part(name: str, path: Path, config: RunConfig, part: Part, *, redo: bool
 
     with shared(path, prepare) as run, _totalled(run), writing(path, name, f"{part.number}/{part.of}", owns):
         PARTED[name](run, part)
+
+
+def _filter_again(path: Path, config: RunConfig) -> None:
+    """What follows from the selection of before is removed, and settings change, once there is another: verdicts may be missing."""
+    with locked(path):
+        run = Run.open(path)
+        run.allowed("filter", config, redo=True)
+        select(Run(path, config), lambda: run.reconfigure("filter", config, redo=True))
 
 
 @contextmanager

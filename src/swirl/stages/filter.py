@@ -21,8 +21,9 @@ _REMEMBERED = 1000
 """Grades of answers that are given again and again, by the samples of one question."""
 
 
-def select(run: Run) -> Sequence[Decision]:
-    """Write `selection.json`: which trajectories the rule keeps, why the rest fell, and what every other rule would keep."""
+def select(run: Run, ready: Callable[[], None] = lambda: None) -> Sequence[Decision]:
+    """Write `selection.json`: which trajectories the rule keeps, why the rest fell, and what every other rule would keep. `ready` is called
+    once all is decided, before anything is written."""
     config = run.config.filter
     judges = config.judges or (run.config.judge.name,)
     asked = asked_of(run)
@@ -39,6 +40,7 @@ def select(run: Run) -> Sequence[Decision]:
                 advance((count - 1) % 1000 + 1)
     say_missing(label, run, missing)
     selection = selecting.selection()
+    ready()
     write_atomically(run.selection, document(selection))
     run.lap("filter", config.rule.value, count=len(asked))
     kept = sum(decision.kept for decision in selection.decisions)

@@ -17,7 +17,7 @@ from swirl.records import read
 from swirl.rollout import begin
 from swirl.run import Run
 from swirl.settings import RunConfig, nearest
-from swirl.shards import ids, shard, shards
+from swirl.shards import ids, judges, shard, shards
 from swirl.slim import SlimTrajectory
 from swirl.stages.chunks import Item
 from swirl.stages.outline import outline
@@ -86,15 +86,24 @@ def require_verdicts(run: Run, judge: str) -> Path:
     if judge == run.config.judge.name:
         run.require(path, "judge")
     if not path.exists():
-        there = sorted(
-            {each.stem.removeprefix("verdicts-") for each in run.path.glob("verdicts-*.jsonl")} - {"verdicts"}
+        own = run.config.judge.name
+        known = [own, *(name.removeprefix("verdicts-") for name in judges(run.path) if name != "verdicts")]
+        make = (
+            f"run `swirl judge {run.path} --compare {own} {judge}` first"
+            if judge in get_args(JudgeName)
+            else "put it there"
         )
-        known = [run.config.judge.name, *there]
         raise RunFolderError(
             f"expected {path.name} in {run.path}, because filter.judges names {judge}, found verdicts of {', '.join(known)}"
-            f"{nearest(judge, known)}; run `swirl judge {run.path}` first, or name one of these"
+            f"{nearest(judge, known)}; {make}, or name one of these"
         )
     return path
+
+
+def _judging(run: Run, judge: str) -> str:
+    """What makes the verdicts of a judge, whatever the run's settings say of it; none is made twice."""
+    own = run.config.judge.name
+    return f"run `swirl judge {run.path}{f' --compare {own} {judge}' if judge != own else ''}`"
 
 
 def _said(path: Path, run: Run, threshold: float) -> Said:
@@ -168,5 +177,5 @@ def _require_all(run: Run, total: int, lost: int, foreign: str, judged: Mapping[
             )
         if found < steps:
             raise RunFolderError(
-                f"`judge` is unfinished ({found} of {steps} verdicts{whose}): run `swirl judge {run.path}` first"
+                f"`judge` is unfinished ({found} of {steps} verdicts{whose}): {_judging(run, name)} first"
             )
