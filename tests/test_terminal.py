@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from swirl import terminal
-from swirl.terminal import progress
+from swirl.terminal import progress, results, table_of
 
 
 @pytest.fixture
@@ -79,3 +79,17 @@ def test_what_is_there_already_is_not_shown(capsys: pytest.CaptureFixture[str]) 
     with progress("train", total=3, done=3) as advance:
         advance(1)
     assert not list(lines(capsys))
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 200])
+def test_a_table_hides_no_figure_and_no_name_however_narrow_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = [("arithmetic", "24", "13.7–69.4", "100.0", "1,234,567"), ("all of these", "48", "27.0–53.7", "99.9", "7")]
+    results().print(table_of(("task", "graded", "95 %", "right of kept %", "trajectories"), rows))
+    said = capsys.readouterr().out
+    for shown in ("arithmetic", "13.7–69.4", "100.0", "1,234,567", "99.9", "graded", "trajectories"):
+        assert shown in said
+    assert "…" not in said
+    assert columns < 60 or "right of kept %" in said, "nothing is wrapped where there is room"

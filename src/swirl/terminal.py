@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
@@ -40,6 +41,10 @@ def console() -> Console:
 class _Results(Console):
     """Standard output. Whoever reads it may have seen enough: the command line's to know, not rich's."""
 
+    def print(self, *objects: Any, **how: Any) -> None:
+        """What is wider than the terminal goes on in its next line, and is not cut off."""
+        super().print(*objects, **{"crop": False, **how})
+
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
@@ -67,13 +72,17 @@ def _written_out(character: str) -> str:
 
 
 def table_of(above: Sequence[str], below: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> Table:
-    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading. Where room is short, its name is wrapped."""
+    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading. Where room is short, headings and names of rows are
+    wrapped between words, and no figure is cut: lines get longer than the terminal before that."""
+    shown = [[harmless(cell) for cell in row[: len(above)]] for row in below]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for place, heading in enumerate(above):
-        least = widths[place] if widths else None
-        table.add_column(heading, no_wrap=bool(place), justify="right" if place else "left", min_width=least)
-    for row in below:
-        table.add_row(*(Text(harmless(cell)) for cell in row[: len(above)]))
+        cells = [row[place] for row in shown if place < len(row)]
+        least = max(map(cell_len, [*heading.split(), *(cells if place else " ".join(cells).split())]), default=1)
+        named = widths[place] if widths else 1
+        table.add_column(heading, justify="right" if place else "left", min_width=max(least, named))
+    for row in shown:
+        table.add_row(*map(Text, row))
     return table
 
 
