@@ -134,6 +134,13 @@ def test_a_question_without_a_gold_answer_is_not_graded(run: Path) -> None:
     assert [correct for *_, correct in told(lines("mine-openai.jsonl"))] == [None, None, True, True]
 
 
+def test_answers_are_graded_as_by_show_whatever_tasks_the_recipe_names_now(run: Path) -> None:
+    text = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(text.replace('"world",', '"gsm8k:moved/away",\n    "jsonl:gone.jsonl",', 1))
+    export("--to", "openai", "--all")
+    assert {correct for _, _, correct in told(lines("mine-openai.jsonl"))} == {True, False}
+
+
 def test_a_selection_of_other_trajectories_is_refused_and_nothing_is_left(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

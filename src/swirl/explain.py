@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from swirl.catalog import open_task
-from swirl.errors import ConfigError, RunFolderError
+from swirl.errors import RunFolderError
 from swirl.filters import Check, Fault, FilterConfig, Rule, decided, faults, is_good
+from swirl.grades import grader
 from swirl.records import read, read_document
 from swirl.selection import AMONG_ALL, Selection
 from swirl.settings import RunConfig
@@ -34,7 +34,7 @@ def explain(path: Path, config: RunConfig, name: str) -> RenderableType:
     trajectory, said = _found(path, config, name)
     counted = config.filter.judges or (config.judge.name,)
     none = (None,) * len(trajectory.steps)
-    correct = _grade(config, trajectory)
+    correct = grader(config)(trajectory)
     found = faults(trajectory, {judge: said.get(judge, none) for judge in counted}, correct, config.filter)
     return Group(
         *_head(trajectory),
@@ -90,18 +90,6 @@ def _meant(path: Path, name: str) -> tuple[Path, str]:
     raise RunFolderError(
         f"--explain: expected the id of a trajectory of {path}, or how one begins, found {name!r}; {hint}"
     )
-
-
-def _grade(config: RunConfig, trajectory: Trajectory) -> bool | None:
-    """Whether the answer is right, None where that cannot be told here."""
-    task = trajectory.question.task
-    spec = next((each for each in config.generate.tasks if each.partition(":")[0] == task), None)
-    if spec is None or not trajectory.question.answers or trajectory.answer is None:
-        return None
-    try:
-        return open_task(spec).grade(trajectory.question, trajectory.answer).correct
-    except ConfigError:  # its file may have been moved away
-        return None
 
 
 def _head(trajectory: Trajectory) -> Iterator[Text]:

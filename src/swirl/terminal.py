@@ -72,8 +72,8 @@ def _written_out(character: str) -> str:
 
 
 def table_of(above: Sequence[str], below: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> Table:
-    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading. Where room is short, headings and names of rows are
-    wrapped between words, and no figure is cut: lines get longer than the terminal before that."""
+    """Whatever is in a row is shown as it is; a row has nothing beyond the last heading. Where room is short, headings and names of rows
+    are wrapped between words, and no figure is cut: lines get longer than the terminal first."""
     shown = [[harmless(cell) for cell in row[: len(above)]] for row in below]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for place, heading in enumerate(above):

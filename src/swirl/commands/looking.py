@@ -1,23 +1,18 @@
 """What `swirl show` and `swirl stats` look at: a run's trajectories or its evaluation, as far as conditions hold."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import tyro
 
-from swirl.catalog import TASKS, open_task
 from swirl.commands.words import parse, take
-from swirl.errors import RunFolderError, SwirlError
-from swirl.evaluate import grade
+from swirl.errors import RunFolderError
+from swirl.grades import grader
 from swirl.known import LABELS, Known, evaluated, known, name_of
 from swirl.run import Run
-from swirl.settings import RunConfig
 from swirl.shards import judges, shards
-from swirl.tasks import Task
 from swirl.terminal import progress
-from swirl.types import Trajectory
 from swirl.where import parse as parse_where
 
 T = TypeVar("T")
@@ -65,28 +60,10 @@ def looked_at(path: Path, of: Of, where: Sequence[str], *, bar: bool = True) -> 
             raise RunFolderError(f"expected an evaluation in {path}, found none: run `swirl evaluate {path}` first")
     else:
         names, files = [name_of(stem, judge) for stem in judges(path)], shards(run.trajectories)
-        stream = known(path, judge, _grader(run.config))
+        stream = known(path, judge, grader(run.config))
         if not files:
             run.require(run.trajectories, "generate")
     return filter(parse_where(where, names), _watched(stream, files) if bar else stream)
-
-
-def _grader(config: RunConfig) -> Callable[[Trajectory], bool | None]:
-    """Whether an answer is right, as the task of its question says; None where there is no accepted answer, or no such task here."""
-    specs = {spec.partition(":")[0]: spec for spec in config.generate.tasks}
-
-    @cache
-    def task(name: str) -> Task | None:
-        try:
-            return open_task(specs.get(name, name)) if name in specs or name in TASKS else None
-        except SwirlError:  # e.g. its files are elsewhere now: looking goes on without
-            return None
-
-    def right(trajectory: Trajectory) -> bool | None:
-        known_task = task(trajectory.question.task) if trajectory.question.answers else None
-        return grade(known_task, trajectory).correct if known_task else None
-
-    return right
 
 
 def _watched(stream: Iterable[Known], files: Sequence[Path]) -> Iterator[Known]:

@@ -7,15 +7,14 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from swirl.catalog import open_task
 from swirl.errors import ConfigError, RunFolderError
 from swirl.exports import Format, Item, Row, Written
 from swirl.exports.files import write_rows
+from swirl.grades import grader
 from swirl.records import read_document, write_atomically
 from swirl.run import Run
 from swirl.selection import Selection
 from swirl.shards import judged, shards
-from swirl.tasks import Task
 from swirl.terminal import Advance, progress, say
 from swirl.types import Trajectory
 
@@ -79,7 +78,7 @@ class _Source:
         """Names of the policies that wrote them."""
         self._run = run
         self._decided = decided
-        self._tasks: dict[str, Task] | None = None
+        self._right = grader(run.config)
 
     def items(self, advance: Advance) -> Iterator[Item]:
         """In the order of the files."""
@@ -90,7 +89,7 @@ class _Source:
                 self.num_items += 1
                 self.policies[trajectory.policy] = None
                 known = verdicts if any(verdict is not None for verdict in verdicts) else ()
-                yield Item(trajectory, known, self._decided.get(trajectory.id), self._correct(trajectory))
+                yield Item(trajectory, known, self._decided.get(trajectory.id), self._right(trajectory))
             advance(1)
 
     def _is_wanted(self, trajectory: Trajectory) -> bool:
@@ -100,17 +99,6 @@ class _Source:
                 f"`swirl filter {self._run.path}` first, or export all with --all"
             )
         return not self.kept or self._decided[trajectory.id]
-
-    def _correct(self, trajectory: Trajectory) -> bool | None:
-        """Whether the answer is right; None where that is not known."""
-        if not trajectory.question.answers:
-            return None
-        if trajectory.answer is None:
-            return False
-        if self._tasks is None:
-            self._tasks = {task.name: task for task in map(open_task, self._run.config.generate.tasks)}
-        task = self._tasks.get(trajectory.question.task)
-        return task.grade(trajectory.question, trajectory.answer).correct if task else None
 
 
 def _decided(run: Run) -> dict[str, bool] | None:
