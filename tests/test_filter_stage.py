@@ -340,6 +340,8 @@ def test_a_question_whose_task_is_gone_is_not_graded(
     moved = Run.create(tmp_path / "moved", replace(CONFIG, generate=replace(CONFIG.generate, tasks=("world",))))
     for path in run.path.glob("*.jsonl"):
         shutil.copy(path, moved.path)
+    text = moved.trajectories.read_text()
+    moved.trajectories.write_text(text.replace('"task":"arithmetic"', '"task":"elsewhere"'))
     _, said = explained(moved, capsys, names(run)[0])
     assert "ended answered, not graded" in said
     assert "outcome drops outcome its answer was not graded" in said

@@ -148,7 +148,27 @@ def test_show_prints_all_that_is_known_as_json(run: Path, said: Said) -> None:
 def test_show_finds_one_by_its_id(run: Path, said: Said) -> None:
     assert said("show", run, "--id", "e/0")[1].startswith("e/0 (cofca, trajectories-00001.jsonl line 1)")
     status, _, err = said("show", run, "--id", "e/7")
-    assert (status, "expected a trajectory 'e/7' in" in err, "found none" in err) == (2, True, True)
+    assert (status, "--id: expected the id of a trajectory of" in err, "found 'e/7'; the nearest are e/0" in err) == (
+        2,
+        True,
+        True,
+    )
+    assert said("show", run, "--id", "o")[1].startswith("o/0 (world"), "the beginning is enough, as for --explain"
+    assert "--id: 2 trajectories of" in said("show", run, "--id", "q/")[2]
+    assert "for which the conditions hold, found none" in said("show", run, "--id", "o/0", "--where", "steps>9")[2]
+
+
+def test_one_of_many_is_read_no_further_than_it_stands(run: Path, said: Said) -> None:
+    with shard(run / "trajectories.jsonl", 1).open("a") as stream:
+        stream.write('{"schema":"swirl.trajectory/1","id":"z/0"}\n')
+    assert said("show", run, "--limit", 0)[0] == 2
+    assert said("show", run, "--id", "e/0")[0] == 0
+
+
+def test_an_empty_run_has_no_trajectories_yet(tmp_path: Path, said: Said) -> None:
+    folder = Run.create(tmp_path / "run", load_recipe("smoke").config).path
+    (folder / "trajectories.jsonl").touch()
+    assert said("show", folder)[2].strip().endswith("run yet")
 
 
 def test_show_says_where_nothing_is_found(run: Path, said: Said) -> None:

@@ -3,7 +3,6 @@
 Reads the run folder as it is, while a run goes on too; takes no lock, filters nothing, judges nothing.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,20 +11,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from swirl.errors import RunFolderError
 from swirl.filters import Check, Fault, FilterConfig, Rule, decided, faults, is_good
 from swirl.grades import grader
+from swirl.known import named
 from swirl.records import read, read_document
 from swirl.selection import AMONG_ALL, Selection
 from swirl.settings import RunConfig
-from swirl.shards import ids, judges, shard, shards
+from swirl.shards import judges, shard, shards
 from swirl.terminal import harmless
 from swirl.types import JudgedStep, Trajectory, Verdict
 
 _MOST = 240
 """Characters shown of a text; `swirl show` has all of them."""
-_NAMED = 5
-"""Ids named where one was not clear."""
 
 
 def explain(path: Path, config: RunConfig, name: str) -> RenderableType:
@@ -48,7 +45,7 @@ def explain(path: Path, config: RunConfig, name: str) -> RenderableType:
 
 def _found(path: Path, config: RunConfig, name: str) -> tuple[Trajectory, dict[str, list[Verdict | None]]]:
     """The trajectory that is meant, and what each judge said of its steps."""
-    file, wanted = _meant(path, name)
+    wanted, (file, _) = named(path, name, "--explain")
     trajectory = next(each for each in read(file, Trajectory) if each.id == wanted)
     number = shards(path / Trajectory.FILE).index(file)
     said: dict[str, list[Verdict | None]] = {}
@@ -60,36 +57,6 @@ def _found(path: Path, config: RunConfig, name: str) -> tuple[Trajectory, dict[s
                 own[record.step] = record.verdict
         said[config.judge.name if stem == "verdicts" else stem.removeprefix("verdicts-")] = own
     return trajectory, said
-
-
-def _meant(path: Path, name: str) -> tuple[Path, str]:
-    """File and id of the trajectory whose id is a name, or alone begins with it."""
-    known, beginning = [], []
-    for each in ids(path):
-        if each.id == name:
-            return each.place[0], name
-        known.append(each.id)
-        if each.id.startswith(name):
-            beginning.append((each.place[0], each.id))
-    if len(beginning) == 1:
-        return beginning[0]
-    if beginning:
-        some = ", ".join(each for _, each in beginning[:_NAMED])
-        raise RunFolderError(
-            f"--explain: {len(beginning)} trajectories of {path} have ids that begin with {name!r}: {some}"
-            f"{', ...' if len(beginning) > _NAMED else ''}; name one of them"
-        )
-    near = difflib.get_close_matches(name, known, n=_NAMED, cutoff=0.5)
-    hint = (
-        f"the nearest are {', '.join(near)}"
-        if near
-        else f"they are named like {known[0]}"
-        if known
-        else "it has none yet"
-    )
-    raise RunFolderError(
-        f"--explain: expected the id of a trajectory of {path}, or how one begins, found {name!r}; {hint}"
-    )
 
 
 def _head(trajectory: Trajectory) -> Iterator[Text]:

@@ -6,23 +6,27 @@ taken, and a run may go on meanwhile.
 Not here: which of them are wanted (`swirl.where`), how they are shown (`swirl.transcript`), and what they come to (`swirl.counts`).
 """
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
+from swirl.errors import RunFolderError
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.filters import Decision
 from swirl.records import read, read_document
 from swirl.selection import Selection
-from swirl.shards import judged
+from swirl.shards import Named, ids, judged
 from swirl.types import Trajectory, Verdict
 
 Standing = Literal["good", "bad", "missing"]
 """What a verdict comes to."""
 LABELS = "labels"
 """What the judge of evaluated steps is called here."""
+_NAMED = 5
+"""Ids named where one was not clear."""
 
 
 class Known(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,6 +89,37 @@ def name_of(stem: str, judge: str) -> str:
     ('rule', 'solver')
     """
     return stem.removeprefix("verdicts-") if stem != "verdicts" else judge
+
+
+def named(path: Path, name: str, flag: str) -> Named:
+    """The trajectory of a run folder whose id is a name, or alone begins with it; raises `RunFolderError`, in the words of the flag that
+    named it, where there is none or several."""
+    known, beginning = [], []
+    for each in ids(path):
+        if each.id == name:
+            return each
+        known.append(each.id)
+        if each.id.startswith(name):
+            beginning.append(each)
+    if len(beginning) == 1:
+        return beginning[0]
+    if beginning:
+        some = ", ".join(each.id for each in beginning[:_NAMED])
+        raise RunFolderError(
+            f"{flag}: {len(beginning)} trajectories of {path} have ids that begin with {name!r}: {some}"
+            f"{', ...' if len(beginning) > _NAMED else ''}; name one of them"
+        )
+    near = difflib.get_close_matches(name, known, n=_NAMED, cutoff=0.5)
+    hint = (
+        f"the nearest are {', '.join(near)}"
+        if near
+        else f"they are named like {known[0]}"
+        if known
+        else "it has none yet"
+    )
+    raise RunFolderError(
+        f"{flag}: expected the id of a trajectory of {path}, or how one begins, found {name!r}; {hint}"
+    )
 
 
 def _decisions(folder: Path) -> Mapping[str, Decision]:

@@ -4,13 +4,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 
 from swirl.commands.looking import Conditions, Of, looked_at, told
 from swirl.commands.words import Command
 from swirl.errors import ConfigError
-from swirl.known import Known
+from swirl.known import Known, named
 from swirl.terminal import results, say
 from swirl.transcript import transcript
 
@@ -31,7 +32,7 @@ class ShowCommand:
     limit: int = 5
     """Most trajectories to print; 0: all."""
     id: str = ""
-    """The one trajectory to print."""
+    """The one trajectory to print, by its id or how that begins; of an evaluation, all answers of that id."""
     of: Of = "trajectories"
     """trajectories, or evaluation: the answers to held-out questions."""
     json: bool = False
@@ -46,7 +47,7 @@ def _show(name: str, words: Sequence[str]) -> None:
     path, command = told(f"{name} RUN", words, ShowCommand())
     found = looked_at(path, command.of, command.where, bar=bool(command.limit))
     if command.id:
-        found = (known for known in found if known.trajectory.id == command.id)
+        found = _of_id(found, path, command)
     some: Iterator[Known] | list[Known] = list(islice(found, command.limit)) if command.limit else found
     shown = _print(some, command.json)
     if not shown and command.id:
@@ -55,9 +56,18 @@ def _show(name: str, words: Sequence[str]) -> None:
             f"expected a trajectory {command.id!r} in {path}{besides}, found none; `swirl show {path}` prints some with their ids"
         )
     if not shown:
-        say(f"no trajectory in {path} for which {' and '.join(command.where) or 'nothing is asked'}")
+        which = f" for which {' and '.join(command.where)}" if command.where else " yet"
+        say(f"no trajectory in {path}{which}")
     elif shown == command.limit and not command.id and next(found, None) is not None:
         say(f"these are the first {shown}: --limit 0 prints all, --where 'FIELD=VALUE' finds others")
+
+
+def _of_id(found: Iterator[Known], path: Path, command: ShowCommand) -> Iterator[Known]:
+    """The one that is meant; nothing is read after it. Policies answer the same question, so an evaluation may hold several."""
+    if command.of == "evaluation":
+        return (known for known in found if known.trajectory.id == command.id)
+    wanted = named(path, command.id, "--id").id
+    return islice((known for known in found if known.trajectory.id == wanted), 1)
 
 
 def _print(found: Iterator[Known] | list[Known], as_json: bool) -> int:
