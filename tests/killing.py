@@ -1,5 +1,6 @@
 """Kill a swirl command with SIGKILL at a chosen moment, and compare what two runs left behind."""
 
+import json
 import subprocess
 import sys
 import time
@@ -16,7 +17,6 @@ CONTENT = (
     "train/model/model.safetensors",
     "evaluation/*.jsonl",
     "origins/*.json",
-    "manifest.json",
 )
 """What has to be byte-identical, however often a run was killed; times live elsewhere."""
 
@@ -43,7 +43,14 @@ def run_and_kill(words: Sequence[str], moment: Callable[[float], bool]) -> bool:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """The files of a run that two equal runs have in common, by name."""
-    return {
+    """The files of a run that two equal runs have in common, by name, and what its manifest says of all but its settings, which may name
+    folders and addresses."""
+    files = {
         str(path.relative_to(folder)): path.read_bytes() for pattern in CONTENT for path in sorted(folder.glob(pattern))
     }
+    manifest = folder / "manifest.json"
+    told = json.loads(manifest.read_text()) if manifest.exists() else {"files": {}}
+    hashes = {
+        f"hash of {name}": json.dumps(file).encode() for name, file in told["files"].items() if name != "run.toml"
+    }
+    return files | hashes

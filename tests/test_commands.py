@@ -8,7 +8,7 @@ import pytest
 
 from swirl.cli import COMMANDS
 from swirl.commands.run import RunCommand
-from swirl.run import STAGES
+from swirl.decisive import STAGES
 from swirl.settings import RunConfig
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from swirl.cli import main
+from swirl.decisive import STAGES
 from swirl.estimate import Estimate, Known, estimate, rows, total
 from swirl.evaluate import EvaluateConfig, EvaluatedTrajectory
 from swirl.judges import JudgeConfig, JudgeServerConfig
@@ -21,7 +22,7 @@ from swirl.recipe import load_recipe
 from swirl.records import Appender
 from swirl.retrieval import SearchConfig
 from swirl.rollout import GenerateConfig, begin
-from swirl.run import STAGES, Run
+from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.stages.dry_run import estimated
 from swirl.stages.stream import sample_of

@@ -291,3 +291,17 @@ def test_where_nothing_is_rewarded_there_is_no_curve_of_it() -> None:
     assert mean_reward([imitated]) is None
     share = {"mean": 0.5, "ci95": [0.4, 0.6], "n": 9}
     assert list(data_curves([{"round": 0}, {"round": 1, "kept_share": share}])) == ["trajectories kept"]
+
+
+def test_verify_looks_at_every_round(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(copy)]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        str(copy),
+        str(copy / "rounds" / "2"),
+    ]
+    assert main(["verify", str(copy / "rounds" / "2")]) == 0
+    answers = next((copy / "rounds" / "2" / "evaluation").glob("before-*.jsonl"))
+    answers.write_bytes(answers.read_bytes().replace(b"answer", b"anSwer", 1))
+    capsys.readouterr()
+    assert main(["verify", str(copy)]) == 1
+    assert f"{answers}:1" in capsys.readouterr().out

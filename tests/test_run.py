@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from swirl.decisive import STAGES
 from swirl.errors import RunFolderError
 from swirl.generation import GenerateConfig
 from swirl.locks import locked
 from swirl.recipe import load_recipe
-from swirl.run import STAGES, Run
+from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.types import OnMalformed, PromptStyle
 

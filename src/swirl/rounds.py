@@ -45,8 +45,17 @@ def start(path: Path, number: int) -> Path:
 
 def is_at_home(path: Path, number: int) -> bool:
     """Whether a round's folder is where it belongs."""
+    return number in (1, number_of(path))
+
+
+def number_of(path: Path) -> int:
+    """Which round a folder holds, by its place.
+
+    >>> number_of(Path("runs/mine/rounds/3")), number_of(Path("runs/mine"))
+    (3, 1)
+    """
     whole = path.resolve()
-    return number == 1 or (whole.name, whole.parent.name) == (str(number), ROUNDS)
+    return int(whole.name) if whole.parent.name == ROUNDS and whole.name.isdecimal() else 1
 
 
 def everything(path: Path, number: int) -> Iterator[Path]:

@@ -22,8 +22,6 @@ Two equal runs have equal files, `calls.jsonl`, the times and requests in `summa
 meet here and nowhere else: each can be rerun, inspected, or replaced by another program.
 """
 
-import hashlib
-import json
 import shutil
 import time
 import tomllib
@@ -33,6 +31,7 @@ from types import MappingProxyType
 
 from swirl import calls, manifest, rounds, settings
 from swirl.calls import Call, peak_memory_mb
+from swirl.decisive import STAGES, decides, identity, touching
 from swirl.errors import RunFolderError
 from swirl.locks import require_ours
 from swirl.processes import leads
@@ -44,9 +43,6 @@ from swirl.settings import RunConfig
 from swirl.types import JudgedStep, Trajectory
 
 SCHEMA = "swirl.run/1"
-
-STAGES = ("warm_start", "generate", "judge", "filter", "train", "evaluate", "report")
-"""In the order in which they depend on one another."""
 
 _OUTPUTS = {
     "warm_start": ["warm_start"],
@@ -63,39 +59,6 @@ _STORED = {
 }
 """What goes with a stage's outputs, and is none: replies and origins are found by all that decides them, so other settings do not
 contradict them."""
-_START = ("seed", "round", "policy.model", "policy.dtype")
-RULES = ("generate.prompt", "generate.max_calls", "generate.malformed", "generate.keep_thinking")
-"""What a trajectory is allowed, in generation and in evaluation."""
-_ASKING = ("search.timeout", "search.retries", "judge.max_missing", "policy_server.", "judge_server.")
-_ANSWERING = ("policy_server.model", "policy_server.api", "policy_server.tools", "judge_server.model")
-"""Of the servers' settings, those that decide what is answered; a server may move, and be asked more or less often."""
-_JUDGING = ("name", "model", "max_tokens", "max_context", "votes", "temperature", "graded", "format", "view")
-_JUDGED_BY = (*[f"judge.{name}" for name in _JUDGING], "judge_server.model")
-_DECIDED_BY = {
-    "warm_start": ("warm_start.", "generate.tasks", "search.", *RULES, "policy.lora_", *_START),
-    "generate": ("generate.", "search.", *_ANSWERING[:3], *_START),
-    "judge": _JUDGED_BY,
-    "filter": ("filter.",),
-    "train": ("train.", "judge.reward", "policy.lora_"),
-    "evaluate": ("evaluate.", "search.", "judge.name", "judge.model", *_ANSWERING, *RULES, *_START),
-    "report": (),
-}
-"""Stage -> the settings that decide what it writes, by how their names begin, but for circumstances."""
-_CIRCUMSTANCES = (
-    "workers",
-    "rounds",
-    "policy.device",
-    "policy.threads",
-    "policy.parallel",
-    "policy.recompute",
-    "train.tracker",
-    *_ASKING,
-)
-"""Settings that decide rounding at most, how often a service is asked, or how long the run goes on, and may change in it."""
-
-
-_LAYOUT = "generate.shard"
-"""Decides which file a record is in, and nothing of what it says."""
 
 
 class Run:
@@ -154,7 +117,7 @@ class Run:
     def changes(self, config: RunConfig) -> list[str]:
         """The settings that differ from the run's; raises where they would contradict what is on disk."""
         changes = settings.differences(self.config, config)
-        decisive = [change for change in changes if _decides(change)]
+        decisive = [change for change in changes if decides(change)]
         if decisive and any(self.has(stage) for stage in STAGES):
             raise RunFolderError(
                 f"{self.path} holds a run with other settings ({'; '.join(decisive[:3])}{'; ...' if len(decisive) > 3 else ''}); "
@@ -196,13 +159,7 @@ class Run:
     def id(self, stage: str) -> str:
         """First digits of a SHA-256 over the settings that decide what a stage writes, from the first stage on, as far as they are not the
         defaults: the run's name in what is recorded, wherever its folder lies."""
-        decisive = tuple(key for done in STAGES[: STAGES.index(stage) + 1] for key in _DECIDED_BY[done])
-        before, now = (settings.flat(settings.to_table(each)) for each in (RunConfig(), self.config))
-        others = {key for key in now if key.startswith(decisive) and _decides(key) and now[key] != before[key]}
-        own = {key: now[key] for key in others - {_LAYOUT}}
-        told = json.dumps(own, sort_keys=True, ensure_ascii=False)
-        anywhere = told.replace(f"jsonl:{self.path / settings.QUESTIONS}", f"jsonl:{settings.QUESTIONS}")
-        return hashlib.sha256(anywhere.encode()).hexdigest()[:12]
+        return identity(self.config, stage, self.path / settings.QUESTIONS)
 
     def reconfigure(self, stage: str, config: RunConfig, redo: bool) -> None:
         """Take changed settings for a stage and those after it. What these stages have written is removed where `redo` says so; without
@@ -218,7 +175,7 @@ class Run:
         """The settings that `reconfigure` would change; raises where it would refuse to, and does nothing else."""
         changes = settings.differences(self.config, config)
         for done in STAGES[: STAGES.index(stage)] if redo else STAGES:
-            touched = [change for change in changes if change.startswith(_DECIDED_BY[done]) and _decides(change)]
+            touched = touching(done, changes)
             if touched and self.has(done):
                 earlier = f"use `swirl {done.replace('_', '-')} --redo`"
                 again = "add --redo, or use another folder" if done == stage else earlier
@@ -227,7 +184,7 @@ class Run:
 
     def join(self, config: RunConfig) -> None:
         """Work on it beside others that do: nothing is written but shards, so their settings have to be these, circumstances aside."""
-        if other := next(filter(_decides, settings.differences(self.config, config)), None):
+        if other := next(filter(decides, settings.differences(self.config, config)), None):
             raise RunFolderError(
                 f"{self.path} is being worked on with other settings ({other}); wait for that to end, or use the same"
             )
@@ -311,8 +268,3 @@ class Run:
         known; of attempts that may have been billed, the most that they can have cost."""
         asked = (request for request in self.requests_of_all_rounds() if request.service in roles)
         return sum(((request.usd or 0.0) + (request.usd_in_doubt or 0.0) for request in asked), start=0.0)
-
-
-def _decides(change: str) -> bool:
-    """Whether a changed setting decides more than rounding, or how a service is asked."""
-    return change.startswith(_ANSWERING) or not change.startswith(_CIRCUMSTANCES)

@@ -16,11 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from swirl import stages
+from swirl.decisive import RULES
 from swirl.errors import ConfigError
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.recipe import Arm, Recipe
 from swirl.records import read, read_document, write_json
-from swirl.run import RULES, Run
+from swirl.run import Run
 from swirl.selection import Selection
 from swirl.settings import RunConfig, configure, differences, flat, merge, to_table
 from swirl.spending import line, spent

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from swirl.catalog import open_task
+from swirl.decisive import STAGES
 from swirl.estimate import Estimate, Known, estimate, rows, total
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.judges.missing import PASSING
 from swirl.records import read
-from swirl.run import STAGES, Run
+from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.shards import shards, trajectories
 from swirl.stages.check import check
