@@ -1,9 +1,9 @@
 """`manifest.json`: size and SHA-256 of every file of a run that has come to its end, so that what changes later is found (`swirl verify`).
 
 A stage says when it begins and when it has ended. Meanwhile nobody vouches for its files; in the end those are hashed that it has written,
-and no others: a file that was changed behind its back stays known as it was. Equal runs have equal manifests: what may differ between them
-(`calls.jsonl`, `replies.sqlite`, `summary.json`, the report, a tracker's files) is not in it, and neither are checkpoints, which come and
-go.
+and no others: a file that was changed behind its back stays known as it was. Equal runs have equal manifests, but for `run.toml`, which
+may name folders and addresses: what else may differ between them (`calls.jsonl`, `replies.sqlite`, `summary.json`, the report, a tracker's
+files) is not in it, and neither are checkpoints, which come and go.
 """
 
 import fcntl
