@@ -5,8 +5,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?=
 PIP_EXTRA ?=
 ARGS ?=
-# That run tests; each takes up to 2 GB.
-PROCESSES ?= auto
 # Threads that wait should not take the cores from those that work (see swirl/cli.py).
 export GOMP_SPINCOUNT ?= 1000
 
@@ -28,8 +26,8 @@ help: ## list the targets
 demo: $(READY) ## the whole method on two bundled tasks: a table, and runs/demo/report.html
 	$(BIN)/swirl demo --out runs/demo $(ARGS)
 
-test: $(READY) ## all tests, docstrings and documents included, as many files at once as there are cores (PROCESSES=0: one by one)
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+test: $(READY) ## all tests, docstrings and documents included
+	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY) ## linters, formatting, types and the direction of imports
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
-"""What pytest leaves alone where a package of an extra is not installed."""
+"""What pytest leaves alone where a package is not installed."""
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("inspect_ai") else ["src/swirl/inspect_tasks"]
+_NEEDING = {"inspect_ai": "src/swirl/inspect_tasks", "trl": "tests/trl_trainers.py"}
+collect_ignore = [path for package, path in _NEEDING.items() if find_spec(package) is None]

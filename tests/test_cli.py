@@ -56,7 +56,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["judge", "no/such/run"], "expected a run folder at no/such/run, found no run.toml in it"),
         (
             ["recipes", "copy", "demmo"],
-            "unknown recipe 'demmo': expected one of demo, filters, generalisation, gsm8k, hotpotqa, sizes, smoke, transfer, "
+            "unknown recipe 'demmo': expected one of demo, filters, generalisation, gsm8k, hotpotqa, rounds, sizes, smoke, transfer, "
             "two_tools; did you mean 'demo'?",
         ),
         (["recipes", "burn"], "expected `swirl recipes list` or `swirl recipes copy NAME`, found 'burn'"),

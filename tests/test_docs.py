@@ -37,7 +37,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 DATA = (ROOT / "docs" / "data.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-READING = ("show", "stats", "--explain")
+READING = ("show", "stats", "verify", "--explain")
 """Words of commands that read a run and write nothing: those in documents are really run."""
 RECORDS = (Trajectory, JudgedStep, Selection, EvaluatedTrajectory, Metrics, Call, Request)
 """What the files of a run hold."""

@@ -115,7 +115,7 @@ def test_a_policy_on_this_machine_is_trained_to_write_tags(fake: Fake, tmp_path:
     run_stage("generate", tmp_path, replace(CONFIG, policy_server=replace(SERVER, tools="native")))
     run, training = Run.open(tmp_path), import_module("swirl.stages.train")
     monkeypatch.setattr(training, "kept_of", generated)
-    states = training._data(run)
+    states, _ = training._data(run)
     assert states
     assert all("<answer>" in render(state).messages[0].text for state in states)
     assert {

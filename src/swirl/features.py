@@ -20,7 +20,7 @@ def features(kind: type[Struct]) -> "Features":
 
     >>> from swirl.types import JudgedStep
     >>> sorted(features(JudgedStep))
-    ['judge', 'schema', 'step', 'trajectory', 'verdict', 'view']
+    ['judge', 'origin', 'schema', 'step', 'trajectory', 'verdict', 'view']
     """
     try:
         import datasets
