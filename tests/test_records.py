@@ -257,3 +257,18 @@ def test_a_log_on_a_full_disk_says_so_and_takes_all_of_a_group_or_none(tmp_path:
 def test_a_log_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="cannot write"):
         log(tmp_path / "none" / "calls.jsonl", requests("m", 1))
+
+
+def test_a_line_that_is_ended_while_it_is_read_is_not_taken_apart(tmp_path: Path) -> None:
+    """A reader that has met the unfinished last line does not take what its writer adds to it for a line of its own."""
+    path = tmp_path / "verdicts.jsonl"
+    with Appender(path, JudgedStep) as out:
+        out.append([JudgedStep(trajectory="q/0", step=step, judge="rule", verdict=Verdict(1.0)) for step in range(2)])
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[:40])
+    found = read(path, JudgedStep)
+    seen = [next(found).step]
+    with path.open("ab") as file:
+        file.write(second[40:])
+    seen += [each.step for each in found]
+    assert seen in ([0], [0, 1]), "and no complaint"

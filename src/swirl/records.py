@@ -40,10 +40,11 @@ def read(path: Path, kind: type[T], beside: tuple[type[msgspec.Struct], ...] = (
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
-                if line.endswith(b"\n"):
-                    record = decode_line(decoder, kind, line, f"{path}:{number}")
-                    if isinstance(record, kind):
-                        yield record
+                if not line.endswith(b"\n"):
+                    return  # its writer may end it meanwhile, and what is read next would be the rest of it
+                record = decode_line(decoder, kind, line, f"{path}:{number}")
+                if isinstance(record, kind):
+                    yield record
     except OSError as error:
         raise RecordError(f"expected a file of records at {path}, but it cannot be read: {error.strerror}") from error
 
