@@ -11,14 +11,12 @@ from swirl.errors import ConfigError, RunFolderError
 from swirl.exports import Format, Item, Row, Written
 from swirl.exports.files import write_rows
 from swirl.grades import grader
-from swirl.records import read_document, write_atomically
+from swirl.records import num_lines, read_document, write_atomically
 from swirl.run import Run
 from swirl.selection import Selection
 from swirl.shards import judged, shards
 from swirl.terminal import Advance, progress, say
 from swirl.types import Trajectory
-
-_BLOCK = 1 << 20
 
 
 def place(run: Run, fmt: Format, out: Path | None) -> Path:
@@ -56,7 +54,7 @@ def export(run: Run, fmt: Format, out: Path, *, every: bool = False, plain: bool
     if decided is None and not every and not fmt.dropped:
         say(f"export: `filter` has not run in {run.path}, so all trajectories are exported")
     source = _Source(run, decided or {}, kept=decided is not None and not every and not fmt.dropped)
-    with progress("export", _num_lines(run), unit="trajectories") as advance:
+    with progress("export", sum(map(num_lines, shards(run.trajectories))), unit="trajectories") as advance:
         rows = fmt.rows(source.items(advance))
         num_rows = write_rows(fmt, map(_without_ours, rows) if plain else rows, data)
     name = run.path.resolve().name
@@ -122,16 +120,6 @@ def _require_free(out: Path, targets: Sequence[Path], force: bool) -> None:
             raise ConfigError(f"{target} is there already; add --force to replace it, or name another --out")
     if len(targets) > 1 and out.exists() and not out.is_dir():
         raise ConfigError(f"expected a folder to write in at {out}, found a file; name another --out")
-
-
-def _num_lines(run: Run) -> int:
-    """How many trajectories there are, told by the ends of lines alone."""
-    found = 0
-    for path in shards(run.trajectories):
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                found += block.count(b"\n")
-    return found
 
 
 def _without_ours(row: Row) -> Row:
