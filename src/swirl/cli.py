@@ -24,6 +24,7 @@ from swirl.commands import (
     stats,
     train,
     verify,
+    view,
 )
 from swirl.commands.words import Command
 from swirl.errors import ConfigError, SwirlError
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Command] = {
     **train.COMMANDS,
     **evaluate.COMMANDS,
     **report.COMMANDS,
+    **view.COMMANDS,
     **show.COMMANDS,
     **stats.COMMANDS,
     **export.COMMANDS,

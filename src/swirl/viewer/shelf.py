@@ -1,0 +1,158 @@
+"""The runs that are looked at. A study stands for all its runs, a run of several rounds for each of them."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+from swirl import rounds
+from swirl.errors import RunFolderError, SwirlError
+from swirl.grades import grader
+from swirl.run import Run
+from swirl.settings import RunConfig
+from swirl.terminal import say
+from swirl.viewer.index import Index
+
+STUDY = "study.json"
+_SLICE = 0.5
+"""Seconds that one run is read for before others have their turn."""
+_PAUSE = 1.0
+"""Seconds between two looks at files that did not change."""
+
+
+class Opened:
+    """One run folder that is looked at."""
+
+    def __init__(self, path: Path, slug: str, scratch: Path) -> None:
+        self.path = path
+        self.slug = slug
+        """Its name in addresses."""
+        self._scratch = scratch
+        self.asked_for = False
+        """Whether anyone has looked for its trajectories, so that they are worth an index."""
+        self._config, self._stamp = Run.open(path).config, _stamp(path / "run.toml")
+        self._making = threading.Lock()
+
+    @property
+    def config(self) -> RunConfig:
+        """Its settings as they are now."""
+        stamp = _stamp(self.path / "run.toml")
+        if stamp != self._stamp:
+            with suppress(SwirlError):  # being written: what was known holds until it is there again
+                self._config, self._stamp = Run.open(self.path).config, stamp
+        return self._config
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return rounds.label(self.path, self.config.round)
+
+    @cached_property
+    def _index(self) -> Index:
+        config = self.config
+        return Index(self.path, config.judge.name, grader(config), self._scratch / f"{self.slug}.sqlite")
+
+    @property
+    def index(self) -> Index:
+        """Its trajectories and evaluation; from the first time on they are kept up with."""
+        with self._making:
+            index = self._index
+        self.asked_for = True
+        return index
+
+    def version(self) -> str:
+        """Another one whenever something in the run folder has changed that a page could show."""
+        files = [
+            path
+            for pattern in ("*", "train/*.jsonl", "evaluation/*", "rounds/*/summary.json")
+            for path in self.path.glob(pattern)
+        ]
+        stamps = sorted((path.name, _stamp(path)) for path in files)
+        known = self._index.state().version if self.asked_for else 0
+        return hashlib.sha256(repr((stamps, known)).encode()).hexdigest()[:16]
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        if "_index" in self.__dict__:
+            self._index.close()
+
+
+class Shelf:
+    """All of them, kept up with by one thread; a context manager."""
+
+    def __init__(self, paths: Sequence[Path], scratch: Path) -> None:
+        self.studies: dict[str, Path] = {}
+        self.runs: dict[str, Opened] = {}
+        for path in paths:
+            for folder in _runs_of(path):
+                slug = _slug(folder, path, self.runs)
+                self.runs[slug] = Opened(folder, slug, scratch)
+            if (path / STUDY).is_file():
+                self.studies[_slug(path, path, self.studies)] = path
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="swirl-view", daemon=True)
+
+    def __enter__(self) -> "Shelf":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+        for run in self.runs.values():
+            run.close()
+
+    def _follow(self) -> None:
+        told: set[str] = set()
+        while not self._over.is_set():
+            changed = False
+            for run in [run for run in self.runs.values() if run.asked_for]:
+                try:
+                    changed = run.index.refresh(budget=_SLICE) or changed
+                except Exception as error:  # one run that cannot be read keeps none of the others from being followed
+                    if (sentence := f"{run.slug}: {error}") not in told:
+                        told.add(sentence)
+                        say(f"view: {sentence}")
+                if self._over.is_set():
+                    return
+            if not changed:
+                self._over.wait(_PAUSE)
+
+
+def _runs_of(path: Path) -> Iterator[Path]:
+    """The run folders that a path stands for; raises `RunFolderError` where there are none."""
+    if (path / "run.toml").is_file():
+        yield path
+        yield from sorted((path / rounds.ROUNDS).glob("*/"), key=lambda each: (len(each.name), each.name))
+        return
+    found = sorted(each.parent for each in path.glob("*/run.toml")) if (path / STUDY).is_file() else []
+    if not found:
+        raise RunFolderError(
+            f"expected a run folder (with run.toml) or a study (with {STUDY}) at {path}, found neither; "
+            f"make a run with `swirl demo --out {path}`"
+        )
+    for folder in found:
+        yield from _runs_of(folder)
+
+
+def _slug(folder: Path, given: Path, taken: Mapping[str, object]) -> str:
+    """A name for addresses: made of plain letters, and no two alike."""
+    whole, base = folder.resolve(), given.resolve()
+    words = [base.name, *whole.relative_to(base).parts]
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-.") or "run"
+    slug, number = plain, 2
+    while slug in taken:
+        slug, number = f"{plain}-{number}", number + 1
+    return slug
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Tells a file from what it was earlier."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
