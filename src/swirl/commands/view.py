@@ -7,10 +7,14 @@ import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swirl.commands.words import Command, parse
 from swirl.errors import ConfigError
 from swirl.terminal import say
+
+if TYPE_CHECKING:
+    from swirl.viewer.shelf import Shelf
 
 _PORT = 8377
 _MOST_PORT = 65_535
@@ -43,35 +47,42 @@ def _view(name: str, words: Sequence[str]) -> None:
     usage = f"{name} RUN ..."
     folders, flags = _folders(words, usage)
     command = parse(usage, flags, ViewCommand())
+    chosen = any(word.partition("=")[0] == "--port" for word in flags)
+    from swirl.viewer.shelf import Shelf
+
+    with (
+        tempfile.TemporaryDirectory(prefix="swirl-view-") as scratch,
+        Shelf(folders, Path(scratch)) as shelf,
+        _listening(command, chosen) as listening,
+    ):
+        try:
+            _serve(shelf, command, listening)
+        except KeyboardInterrupt:
+            say("view: ended")
+
+
+def _serve(shelf: "Shelf", command: ViewCommand, listening: socket.socket) -> None:
+    """Say where, and answer until it is interrupted."""
     import uvicorn
 
     from swirl.viewer.access import TOKEN, is_loopback
     from swirl.viewer.app import create_app
-    from swirl.viewer.shelf import Shelf
 
     token = secrets.token_urlsafe(24)
-    with tempfile.TemporaryDirectory(prefix="swirl-view-") as scratch, Shelf(folders, Path(scratch)) as shelf:
-        listening = _listening(command, any(word.split("=")[0] == "--port" for word in flags))
-        with listening:
-            host, port = listening.getsockname()[:2]
-            address = f"http://{f'[{host}]' if ':' in host else host}:{port}/?{TOKEN}={token}"
-            if not is_loopback(command.host):
-                say(
-                    f"warning: --host {command.host}: whoever can reach this machine and learns the token sees these runs, and nothing is "
-                    "encrypted; safer is the default, with `ssh -L` from elsewhere"
-                )
-            print(address, flush=True)
-            say("view: Ctrl-C ends it")
-            if command.browser:
-                webbrowser.open(address)
-            config = uvicorn.Config(
-                create_app(shelf, token, command.host), log_level="warning", access_log=False, ws="none", lifespan="off"
-            )
-            server = uvicorn.Server(config)
-            try:
-                server.run(sockets=[listening])
-            except KeyboardInterrupt:
-                say("view: ended")
+    host, port = listening.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/?{TOKEN}={token}"
+    if not is_loopback(command.host):
+        say(
+            f"warning: --host {command.host}: whoever can reach this machine and learns the token sees these runs, and nothing is "
+            "encrypted; safer is the default, with `ssh -L` from elsewhere"
+        )
+    print(address, flush=True)
+    say("view: Ctrl-C ends it")
+    if command.browser:
+        webbrowser.open(address)
+    app = create_app(shelf, token, command.host)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none", lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _folders(words: Sequence[str], usage: str) -> tuple[list[Path], Sequence[str]]:
