@@ -34,6 +34,7 @@ from swirl.stages.start import (
     toolbox_of,
 )
 from swirl.stages.summing_up import write_summary
+from swirl.stages.telling import tell_evaluation
 from swirl.stages.train import trained
 from swirl.tasks import Task
 from swirl.tasks.answers import normalise
@@ -86,6 +87,7 @@ def evaluate(run: Run) -> None:
     run.lap("evaluate", "everything answered")
     files = [_file(run, when, part) for part in parts for when in ("before", "after")]
     write_summary(run, files, next((each.labelling.name for each in parts if each.labelling), None), agreement, overlap)
+    tell_evaluation(run)
 
 
 class _Models:
