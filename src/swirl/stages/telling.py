@@ -24,7 +24,7 @@ _TRAJECTORIES = (
     *("sample", "kind", "trajectory", "right", "question", "gold"),
     *("step", "action", "observation", "verdict", "reason", "ending"),
 )
-_ACTIONS = ("update", "task", "trajectory", "step", "action", "reward", "advantage", "reason")
+_ACTIONS = ("update", "task", "trajectory", "step", "action", "reward", "weight", "reason")
 
 
 class _Action(Struct, frozen=True):
@@ -122,8 +122,8 @@ def _steps(number: int, kind: str, shown: Shown) -> Iterator[tuple[Cell, ...]]:
 
 
 def sampled_actions(folder: Path, every: int) -> list[Table]:
-    """The actions that were sampled at the first state of each update that a checkpoint follows, and of the last; nothing where they are
-    not on record."""
+    """The actions that were sampled at the first state of each update that a checkpoint follows, and of the last: with their rewards, and
+    their weights in the update (advantages, as the objective has them). Nothing where they are not on record."""
     path = folder / SAMPLES
     chosen: dict[int, _State] = {}
     last: _State | None = None
