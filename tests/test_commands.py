@@ -3,13 +3,17 @@
 import dataclasses
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from swirl.cli import COMMANDS
+from healthy_run import make
+from swirl.cli import COMMANDS, main
+from swirl.commands.results import show
 from swirl.commands.run import RunCommand
 from swirl.decisive import STAGES
 from swirl.settings import RunConfig
+from swirl.summary import read_summary
 
 
 def fields(kind: type) -> Iterator[tuple[type, str]]:
@@ -43,3 +47,27 @@ def test_a_command_tells_what_it_does_in_one_line_and_gives_an_example_of_itself
 
 def test_a_run_has_every_setting() -> None:
     assert RunCommand(config=RunConfig()).config == RunConfig()
+
+
+def test_each_example_of_a_command_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("show", "evaluate", "run"):
+        examples = [line for line in (inspect.getdoc(COMMANDS[name].kind) or "").splitlines() if "Example: " in line]
+        assert len(examples) > 1
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        shown = capsys.readouterr().out.splitlines()
+        assert set(examples) <= {line.rstrip() for line in shown}
+
+
+def test_figures_are_whole_however_narrow_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "mine")
+    capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "24")
+    show(tmp_path / "mine", every=True)
+    said = capsys.readouterr().out
+    accuracy = read_summary(tmp_path / "mine")["greedy"]["before"]
+    low, high = accuracy["accuracy_ci95"]
+    for whole in (f"{accuracy['accuracy']:.1%}", f"{100 * low:.1f}–{100 * high:.1f}", "arithmetic", "greedy"):
+        assert whole in said

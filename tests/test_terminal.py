@@ -1,5 +1,6 @@
 """Progress where there is no terminal: plain lines, not too many."""
 
+import re
 from collections.abc import Iterator
 from io import StringIO
 
@@ -7,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from swirl import terminal
-from swirl.terminal import progress, results, table_of
+from swirl.terminal import busy, progress, results, say, table_of
 
 
 @pytest.fixture
@@ -16,6 +17,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
     monkeypatch.setattr(terminal, "monotonic", lambda: now[0])
     return now
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
@@ -44,8 +51,7 @@ def test_a_line_says_how_the_last_items_went(clock: list[float], capsys: pytest.
 def test_a_bar_shows_how_the_last_items_went(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Console(file=StringIO(), force_terminal=True, width=160)
     monkeypatch.setattr(terminal, "console", lambda: shown)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    on_a_terminal(monkeypatch)
     with progress("train", total=2, unit="updates") as advance:
         advance(1, "reward [0.50], 800 tokens/s")
         advance(1, "reward [0.75], 900 tokens/s")
@@ -56,14 +62,65 @@ def test_a_bar_shows_how_the_last_items_went(monkeypatch: pytest.MonkeyPatch) ->
 def test_on_a_narrow_terminal_the_bar_gives_way_and_every_figure_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Console(file=StringIO(), force_terminal=True, width=80)
     monkeypatch.setattr(terminal, "console", lambda: shown)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    on_a_terminal(monkeypatch)
     with progress("train (rloo)", total=1000, done=100, unit="updates") as advance:
         advance(1, "reward 0.89, 1,400 tokens/s")
     told = shown.file.getvalue()
     assert "…" not in told
     assert "101/1000" in told
     assert "reward 0.89, 1,400 tokens/s" in told
+
+
+def test_on_a_very_narrow_terminal_how_far_it_is_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=StringIO(), force_terminal=True, width=44)
+    monkeypatch.setattr(terminal, "console", lambda: shown)
+    on_a_terminal(monkeypatch)
+    with progress("evaluate (before)", total=1000, unit="answers") as advance:
+        advance(100)
+    told = re.sub(r"\x1b\[[\d;?]*\w", "", shown.file.getvalue())
+    assert "evaluate (before)  100/1000 0:00:00" in told
+    assert "…" not in told
+
+
+def test_what_is_said_beside_a_bar_stands_in_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(terminal, "console", lambda: shown)
+    on_a_terminal(monkeypatch)
+    with progress("judge", total=2, unit="verdicts") as advance:
+        advance(1)
+        say("3 verdicts are missing")
+    told = re.sub(r"\x1b\[[\d;?]*\w", "", shown.file.getvalue())
+    assert "3 verdicts are missing" in re.split(r"[\r\n]+", told)
+
+
+def test_what_has_no_measure_is_shown_on_a_terminal_alone_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with busy("load the model"):
+        assert not list(lines(capsys))
+    shown = Console(file=StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(terminal, "console", lambda: shown)
+    on_a_terminal(monkeypatch)
+    for quiet in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with busy("load the model"):
+            assert "load the model" in shown.file.getvalue()
+        shown.file.truncate(0)
+        with monkeypatch.context() as patched:
+            patched.setenv(*quiet)
+            with busy("load the model"):
+                assert "load the model" not in shown.file.getvalue()
+    with busy("load the model"):
+        pass
+    assert shown.file.getvalue().endswith("\x1b[2K"), "its line is cleared"
+
+
+def test_within_a_bar_nothing_else_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(terminal, "console", lambda: shown)
+    on_a_terminal(monkeypatch)
+    with progress("evaluate", total=2), busy("load the model"):
+        pass
+    assert "load the model" not in shown.file.getvalue()
 
 
 def test_nothing_is_said_before_the_first_is_done_or_after_the_last(

@@ -1,24 +1,33 @@
 """Trackers: what they are told, that a resumed run goes on in them, and that training never ends with them."""
 
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.machinery import ModuleSpec
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from string import punctuation
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from swirl import tracking
-from swirl.errors import ConfigError, MissingExtra
+from swirl.errors import ConfigError, MissingExtra, RecordError
 from swirl.run import Run
 from swirl.settings import RunConfig, configure
 from swirl.stages.check import check
 from swirl.stages.train import noting, tracker
-from swirl.tracking import Tracked, Tracker, scalars
+from swirl.tracking import Table, Tracked, Tracker, scalars
+from swirl.tracking.tensorboard import markdown
 from swirl.train import ByAction, Metrics, TrainConfig, UpdateTiming
+from tracker_double import Double, double_of_trackers
 
 TRACKERS = ("tensorboard", "trackio", "wandb")
 TRACKED = Tracked("mine", "train", {"updates": 3}, {"seed": 1}, Path("nowhere"))
@@ -50,68 +59,9 @@ def tell(name: str, updates: Sequence[int], tracked: Tracked = TRACKED) -> None:
             told.log(metrics(update), timing(update))
 
 
-class Double:
-    """Stands in for the three packages. Remembers per run what was told as (update, values), like a server; may break."""
-
-    def __init__(self) -> None:
-        self.runs: dict[str, list[tuple[int, dict[str, float]]]] = {}
-        self.opened: list[dict[str, Any]] = []
-        self.closed = 0
-        self.breaks_at = 0
-
-    def open(self, project: str = "", **about: Any) -> SimpleNamespace:
-        name = about.get("id") or about["name"]
-        told = self.runs.setdefault(name, [])
-        self.opened.append({"project": project, **about})
-        print("words of the tracker")
-        after_last = told[-1][0] + 1 if told else 0
-        return SimpleNamespace(
-            step=after_last,
-            _next_step=after_last,
-            log=lambda values, step: self.tell(name, step, values),
-            finish=self.close,
-        )
-
-    def tell(self, name: str, update: int, values: dict[str, float]) -> None:
-        if update == self.breaks_at:
-            raise ConnectionError("no network")
-        self.runs[name].append((update, values))
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def writer(self, folder: str) -> SimpleNamespace:
-        """What TensorBoard's is: it is told events, and one that starts a session voids what comes after."""
-        told = self.runs.setdefault(folder, [])
-
-        def add_event(event: SimpleNamespace) -> None:
-            if hasattr(event, "session_log"):
-                told[:] = [one for one in told if one[0] < event.step]
-            else:
-                self.tell(folder, event.step, {value.tag: value.simple_value for value in event.summary.value})
-
-        return SimpleNamespace(add_event=add_event, flush=lambda: None, close=self.close)
-
-
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch) -> Double:
-    stand_in = Double()
-    log = type("SessionLog", (SimpleNamespace,), {"START": 1})
-    summary = type("Summary", (SimpleNamespace,), {"Value": SimpleNamespace})
-    members: dict[str, dict[str, Any]] = {
-        "wandb": {"init": stand_in.open, "Settings": lambda **settings: settings},
-        "trackio": {"init": stand_in.open},
-        "tensorboard": {},
-        "tensorboard.compat.proto.event_pb2": {"Event": SimpleNamespace, "SessionLog": log},
-        "tensorboard.compat.proto.summary_pb2": {"Summary": summary},
-        "tensorboard.summary.writer.event_file_writer": {"EventFileWriter": stand_in.writer},
-    }
-    for name, own in members.items():
-        module = ModuleType(name)
-        module.__spec__ = ModuleSpec(name, None)
-        module.__dict__.update(own)
-        monkeypatch.setitem(sys.modules, name, module)
-    return stand_in
+    return double_of_trackers(monkeypatch)
 
 
 @pytest.mark.parametrize("name", TRACKERS)
@@ -205,6 +155,99 @@ def test_the_tracker_is_no_part_of_what_a_run_is(tmp_path: Path, double: Double)
 def test_the_warm_start_has_no_tracker_of_its_own() -> None:
     with pytest.raises(ConfigError, match=r"warm_start.train.tracker: set train.tracker"):
         configure({"warm_start": {"train": {"tracker": "wandb"}}})
+
+
+def test_tables_are_made_where_anybody_listens_and_one_that_cannot_be_made_ends_nothing(
+    double: Double, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreadable() -> list[Table]:
+        raise RecordError("samples.jsonl: expected a record")
+
+    with Tracker("none", TRACKED) as told:
+        told.tell({}, 1, unreadable)
+    with Tracker("wandb", TRACKED) as told:
+        told.tell({}, 1, list)
+        assert not double.opened, "there is nothing to tell"
+        told.tell({"reward": 1.0}, 1, unreadable)
+        told.log(metrics(2), timing(2))
+    assert not double.runs
+    assert capsys.readouterr().err.count("train: wandb failed (samples.jsonl: expected a record)") == 1
+
+
+HOSTILE = "<script>alert(1)</script> | *a* [b](javascript:c) `d`\n# e\n    f\x1b[2J\u202eg &lt;"
+
+
+@given(st.text())
+@settings(deadline=None, max_examples=50)
+def test_nothing_in_a_cell_is_markup_for_tensorboard(text: str) -> None:
+    shown = markdown(Table("samples", ["action"], [[text]]).readable())
+    assert len(shown.splitlines()) == 3
+    marks = set(re.sub(r"&#\d+;|&nbsp;|<br>", "", shown.splitlines()[2])[2:-2]) & set(punctuation)
+    assert not marks
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard, an extra of its own, is not installed")
+@pytest.mark.filterwarnings("default")
+def test_tensorboard_shows_a_table_whose_cells_are_read_as_they_stand(tmp_path: Path) -> None:
+    with Tracker("tensorboard", TRACKED._replace(folder=tmp_path)) as told:
+        told.tell({"reward": 1.0}, 1, lambda: [Table("samples", ["action", "reward"], [[HOSTILE, None]])])
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.text.text_plugin import text_array_to_html
+    from tensorboard.util.tensor_util import make_ndarray
+
+    shown = EventAccumulator(str(tmp_path / "tensorboard"))
+    shown.Reload()
+    [event] = shown.Tensors("samples")
+    page = text_array_to_html(make_ndarray(event.tensor_proto), True)
+    assert set(re.findall(r"</?(\w+)", page)) == {"table", "thead", "tbody", "tr", "th", "td", "br"}
+    [cell, _] = re.findall(r"<td>(.*?)</td>", page, re.DOTALL)
+    said = unescape(cell.replace("<br>", "\n")).replace("\xa0", " ")
+    assert said == HOSTILE.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
+
+
+TOLD = """
+import sys
+from pathlib import Path
+from swirl.tracking import Table, Tracked, Tracker
+tracked = Tracked("mine", "evaluate", {}, {"seed": 1}, Path(sys.argv[2]))
+for _ in range(2):
+    with Tracker(sys.argv[1], tracked) as told:
+        told.tell({"accuracy": 0.5}, 1, lambda: [Table("samples/some", ["action", "reward"], [[sys.argv[3], None], ["b", 1.0]])])
+"""
+
+
+def told_by_itself(name: str, folder: Path, **environment: str) -> str:
+    """What a process says that tells a real tracker something, twice over."""
+    command = [sys.executable, "-c", TOLD, name, str(folder), HOSTILE.partition("\x1b")[0]]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    assert not done.stdout
+    return done.stderr
+
+
+@pytest.mark.skipif(find_spec("trackio") is None, reason="trackio, an extra of its own, is not installed")
+def test_trackio_keeps_numbers_and_a_table_once(tmp_path: Path) -> None:
+    said = told_by_itself("trackio", tmp_path, TRACKIO_DIR=str(tmp_path))
+    assert "failed" not in said
+    with contextlib.closing(sqlite3.connect(tmp_path / "swirl.db")) as database:
+        [(step, row)] = database.execute("SELECT step, metrics FROM metrics").fetchall()
+        [(config,)] = database.execute("SELECT config FROM configs").fetchall()
+        assert not database.execute("SELECT * FROM system_metrics").fetchall(), "it is not told of the machine"
+    told = json.loads(row)
+    assert (step, told["accuracy"]) == (1, 0.5)
+    first, second = told["samples/some"]["_value"]
+    assert first == {"action": HOSTILE.partition("\x1b")[0], "reward": None}
+    assert second == {"action": "b", "reward": 1.0}
+    assert str(tmp_path) not in str(config)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("wandb") is None, reason="wandb, an extra of its own, is not installed")
+def test_wandb_keeps_a_table_beside_the_numbers(tmp_path: Path) -> None:
+    said = told_by_itself("wandb", tmp_path, WANDB_MODE="offline", WANDB_SILENT="true", WANDB_DATA_DIR=str(tmp_path))
+    assert "failed" not in said
+    table, *_ = tmp_path.glob("wandb/offline-run-*/files/media/table/samples/*.json")
+    told = json.loads(table.read_bytes())
+    assert told == {"columns": ["action", "reward"], "data": [[HOSTILE.partition("\x1b")[0], None], ["b", 1.0]]}
 
 
 @pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard, an extra of its own, is not installed")

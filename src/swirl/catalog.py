@@ -1,6 +1,7 @@
 """What the names in a recipe stand for: plain dictionaries, no registry. Heavy imports wait until they are needed."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -47,6 +48,7 @@ from swirl.tasks.musique import MUSIQUE
 from swirl.tasks.two_wiki import TWO_WIKI
 from swirl.tasks.world import World
 from swirl.tasks.world_sums import WorldSums
+from swirl.terminal import busy
 from swirl.tools import Tool, Toolbox
 from swirl.tools.calculator import Calculator
 from swirl.tools.search import Search
@@ -241,9 +243,11 @@ def open_model(config: PolicyConfig, seed: int, initial: PolicyConfig | None = N
     """The language model a recipe names, loaded, with another one as the initial policy where one is given; raises `MissingExtra` where
     torch is not installed."""
     require_extra()
-    from swirl.engine.model import load
+    here = config.model == BUNDLED or Path(config.model).expanduser().is_dir()
+    with busy("load the model") if here else nullcontext():  # what is downloaded first shows bars of its own
+        from swirl.engine.model import load
 
-    return load(config, seed, initial)
+        return load(config, seed, initial)
 
 
 def open_server(

@@ -1,7 +1,7 @@
 """Which trajectories the report shows, chosen by rule: first of each kind, in the order of the files."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, repeat
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Shown:
     gold: str
     steps: Sequence[ShownStep]
     ending: str
+    right: bool | None = None
+    """Whether its answer is right; None where that was not looked at."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _answer(record: EvaluatedTrajectory) -> str:
 
 def _evaluated(record: EvaluatedTrajectory, name: str) -> Shown:
     title = f"{record.task}, {record.mode}, {name}: {'right' if record.correct else 'wrong'}"
-    return shown(record.trajectory, record.verdicts, title)
+    return replace(shown(record.trajectory, record.verdicts, title), right=record.correct)
 
 
 def training_samples(path: Path, selection: Selection | None, each: int = 2) -> list[Shown]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +30,7 @@ from swirl.stages.rounds import check_rounds
 from swirl.stages.rounds import planned as planned_rounds
 from swirl.statistics import Interval, crossed_bootstrap
 from swirl.study_report import by_seed, write_study_report
-from swirl.terminal import say
+from swirl.terminal import results, say
 
 _START = ("seed", "policy.", "search.", "warm_start.")
 SHARED = {
@@ -113,7 +113,7 @@ def run_study(recipe: Recipe, config: RunConfig, out: Path) -> Path:
     }
     write_json(out / "study.json", found)
     write_study_report(out, found)
-    Console(highlight=False).print(terminal_table(rows))
+    results().print(terminal_table(rows))
     asked = spent(request for own in runs for request in Run(own.path, own.config).requests_of_all_rounds())
     if said := line(asked):
         say(f"study {recipe.name}, all runs so far: {said}")

@@ -7,13 +7,23 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol, runtime_checkable
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -29,6 +39,8 @@ class Advance(Protocol):
 
 _SECONDS_A_LINE = 30.0
 """Plain lines come no closer than this."""
+_WIDE = 72
+"""Columns from which on a bar has room."""
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of how some scripts are written."""
 
@@ -86,10 +98,47 @@ def table_of(above: Sequence[str], below: Iterable[Sequence[str]], widths: Seque
     return table
 
 
+_shown: list[Console] = []
+"""Where a bar is shown now: what is said meanwhile stands above it."""
+
+
 def say(text: str) -> None:
     """One plain line for the person at the terminal; of several processes, the first speaks for all."""
     if leads():
-        console().print(text, markup=False, soft_wrap=True)
+        (_shown[-1] if _shown else console()).print(text, markup=False, soft_wrap=True)
+
+
+def _moves() -> bool:
+    """Whether standard error can show what moves."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+@contextmanager
+def _shows(bar: Progress) -> Iterator[None]:
+    with bar:
+        _shown.append(bar.console)
+        try:
+            yield
+        finally:
+            _shown.pop()
+
+
+@contextmanager
+def busy(label: str) -> Iterator[None]:
+    """Show that something of unknown length goes on, and since when; it leaves nothing behind. Nothing is shown where nothing can move, or
+    a bar does already.
+
+    >>> with busy("load the policy"):
+    ...     pass
+    """
+    if _shown or not leads() or not _moves():
+        yield
+        return
+    columns = [SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn()]
+    bar = Progress(*columns, console=console(), transient=True, redirect_stdout=False, redirect_stderr=False)
+    bar.add_task(label, total=None)
+    with _shows(bar):
+        yield
 
 
 @contextmanager
@@ -103,23 +152,30 @@ def progress(label: str, total: int, done: int = 0, unit: str = "") -> Iterator[
     if total <= done or not leads():
         yield lambda count, note="": None
         return
-    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+    if not _moves():
         say(f"{label}: {total - done} {unit or 'items'}{f', {done} were there already' if done else ''}")
         yield _lines(label, total, done, unit)
         return
-    columns = [
-        TextColumn("{task.description:<14}"),
-        BarColumn(),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TextColumn(unit),
-        TimeElapsedColumn(table_column=Column(no_wrap=True)),
-        TextColumn("ETA"),
-        TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[note]}"),
-    ]
-    with Progress(*columns, console=console()) as bar:
-        task = bar.add_task(label, total=total, completed=done, note="")
+    shown = console()
+    bar = Progress(*_columns(shown.width, unit), console=shown)
+    task = bar.add_task(label, total=total, completed=done, note="")
+    with _shows(bar):
         yield lambda count, note="": bar.update(task, advance=count, note=note)
+
+
+def _columns(width: int, unit: str) -> list[ProgressColumn]:
+    """What a bar tells in a terminal: where it is narrow, how far it is, how long it took, and how the last items went."""
+    whole = partial(Column, no_wrap=True)
+    wide = width >= _WIDE
+    return [
+        TextColumn("{task.description:<14}" if wide else "{task.description}", table_column=whole()),
+        *([BarColumn()] if wide else []),
+        MofNCompleteColumn(table_column=whole()),
+        *([TextColumn(unit)] if wide else []),
+        TimeElapsedColumn(table_column=whole()),
+        *([TextColumn("ETA"), TimeRemainingColumn(table_column=whole())] if wide else []),
+        TextColumn("{task.fields[note]}", table_column=whole()),
+    ]
 
 
 def _lines(label: str, total: int, done: int, unit: str) -> Advance:

@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from swirl.round_tables import terminal
 from swirl.summary import read_summary
 from swirl.tables import terminal_figures, terminal_table
-from swirl.terminal import say
+from swirl.terminal import results, say
 
 
 def show(path: Path, every: bool = False) -> None:
     """What the run in a folder came to, every figure where that is asked for, and where to read on; as much of it as is there."""
     if (path / "summary.json").exists():
-        summary, console = read_summary(path), Console(highlight=False)
+        summary, console = read_summary(path), results()
         if every:
             console.print(terminal_figures(summary))
         rounds = summary.get("rounds")

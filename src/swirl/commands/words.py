@@ -27,8 +27,13 @@ def parse(usage: str, words: Sequence[str], default: T) -> T:
     kind = type(default)
     flags = (tyro.conf.EnumChoicesFromValues,)
     return tyro.cli(
-        kind, args=list(words), default=default, prog=f"swirl {usage}", config=flags, description=getdoc(kind)
+        kind, args=list(words), default=default, prog=f"swirl {usage}", config=flags, description=_described(kind)
     )
+
+
+def _described(kind: type) -> str:
+    """What its docstring says, each example in a line of its own: tyro joins what no empty line parts."""
+    return (getdoc(kind) or "").replace("\nExample: ", "\n\nExample: ").replace("\n\n\nExample: ", "\n\nExample: ")
 
 
 def take(words: Sequence[str], usage: str) -> tuple[str, Sequence[str]]:

@@ -31,12 +31,13 @@ from swirl.stages.rounds import check_rounds, planned, require_start, take_over
 from swirl.stages.summing_up import update_summary
 from swirl.stages.train import train
 from swirl.stages.warm_start import warm_start
-from swirl.terminal import say
+from swirl.terminal import busy, say
 
 
 def report(run: Run) -> None:
     """Write `report.html`."""
-    write_report(run.path)
+    with busy("report"):
+        write_report(run.path)
 
 
 STAGES: Mapping[str, Callable[[Run], object]] = {
@@ -54,7 +55,8 @@ STAGES: Mapping[str, Callable[[Run], object]] = {
 def run_all(path: Path, config: RunConfig) -> Run:
     """The whole method in one run folder, in as many rounds as its settings say; goes on where an earlier call was stopped."""
     check_rounds(config)
-    check(config, STAGES)
+    with busy("look at the settings and the questions"):
+        check(config, STAGES)
     with locked(path):
         run = Run.create(path, config)
         with _totalled(run):
@@ -99,7 +101,8 @@ def run_stage(
         raise ConfigError(
             "expected --compare or --calibrate, found both: run `swirl judge` once with each, nothing is judged twice"
         )
-    check(config, [name])
+    with busy("look at the settings and the questions"):
+        check(config, [name])
     if calibrate:
         require_truth(calibrate, config.judge.name)
     if name == "filter" and redo:

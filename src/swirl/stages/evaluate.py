@@ -34,10 +34,11 @@ from swirl.stages.start import (
     toolbox_of,
 )
 from swirl.stages.summing_up import write_summary
+from swirl.stages.telling import tell_evaluation
 from swirl.stages.train import trained
 from swirl.tasks import Task
 from swirl.tasks.answers import normalise
-from swirl.terminal import Advance, progress, say
+from swirl.terminal import Advance, busy, progress, say
 from swirl.tools import Toolbox
 from swirl.types import PromptStyle, Question, Rules, Trajectory, Verdict
 
@@ -85,7 +86,10 @@ def evaluate(run: Run) -> None:
         _evaluate_policy(run, when, policy, parts, models)
     run.lap("evaluate", "everything answered")
     files = [_file(run, when, part) for part in parts for when in ("before", "after")]
-    write_summary(run, files, next((each.labelling.name for each in parts if each.labelling), None), agreement, overlap)
+    labelling = next((each.labelling.name for each in parts if each.labelling), None)
+    with busy("sum up the evaluation"):
+        write_summary(run, files, labelling, agreement, overlap)
+    tell_evaluation(run)
 
 
 class _Models:

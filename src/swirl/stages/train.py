@@ -16,6 +16,7 @@ from swirl.run import Run
 from swirl.settings import to_table
 from swirl.stages.filter import kept_of
 from swirl.stages.start import initial_policy, judge_server, reference_of, tagged
+from swirl.stages.telling import sampled_actions
 from swirl.terminal import Advance, progress, say
 from swirl.tracking import Tracked, Tracker, without_places
 from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
@@ -75,6 +76,7 @@ def train(run: Run) -> None:
             train_on_states(
                 model, data, rewarding, config, seed=seed, folder=folder, on_update=on_update, made_of=found.digest
             )
+            told.tell({}, config.updates, lambda: sampled_actions(folder, config.checkpoint_every))
             if rewarding.found.count:
                 say(f"{label}: {rewarding.found.told()}")
 

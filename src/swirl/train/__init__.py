@@ -81,7 +81,8 @@ class TrainConfig:
     max_missing: float = 0.5
     """Training stops at an update in which a larger share of the verdicts is missing."""
     tracker: Literal["none", "tensorboard", "trackio", "wandb"] = "none"
-    """Where each update's metrics are shown while it trains, the warm start's too; an extra of the same name. It changes no result."""
+    """Where each update's metrics are shown while it trains, the warm start's too, and what an evaluation came to; an extra of the same
+    name. It changes no result."""
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
