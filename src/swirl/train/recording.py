@@ -129,18 +129,16 @@ class Recording:
     def _write(self, update: Update, initial: Mapping[Pair, Sequence[float]]) -> None:
         if self._samples is not None:
             self._samples.append(list(sampled_states(update, initial, self._texts)))
-        if self._probes is not None and self._before:
-            self._probes.append(self._before)
+        self._append(self._before)
 
     def probe(self, checkpoint: int) -> None:
         """Write what the policy, after so many updates, says of the probed actions."""
         records = self._ask(checkpoint)
+        leading(lambda: self._append(records))
 
-        def write() -> None:
-            if self._probes is not None and records:
-                self._probes.append(records)
-
-        leading(write)
+    def _append(self, records: Sequence[Probe]) -> None:
+        if self._probes is not None and records:
+            self._probes.append(records)
 
     def close(self) -> None:
         """Close the files."""
