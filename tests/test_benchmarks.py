@@ -276,3 +276,28 @@ def test_a_bound_of_the_data_stage_that_is_missed_is_a_sentence(monkeypatch: pyt
         assert told in said
     [said] = missed([good, {"trajectories": 500_000, "seconds": 130.0}])
     assert "500,000: expected each to take at most 1.2 times as long as of 50,000, found 1.30" in said
+
+
+def test_looking_at_a_run_is_measured_question_by_question() -> None:
+    found = result("bench_view.py", "--trajectories=20", "--repeats=1", "--direct")
+    assert found["how"] == "index alone"
+    assert found["trajectories"] == 20
+    assert {each["n"] for each in found["questions"].values()} == {1}
+    assert min(found["first_page_seconds"], found["peak_memory_mb"]) > 0
+    assert found["missed"] == []
+
+
+def test_a_missed_bound_of_looking_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    missed = importlib.import_module("bench_view").missed
+    kept = {
+        "trajectories": 50_000,
+        "first_page_seconds": 0.9,
+        "while_indexing": {"worst": 0.9},
+        "questions": {"a word": {"worst": 0.9}},
+        "peak_memory_mb": 299.0,
+    }
+    assert missed(kept) == []
+    assert missed({**kept, "questions": {"a word": {"worst": 1.0}}}) == ["a word: expected under 1.0 s, found 1.0"]
+    assert len(missed({**kept, "first_page_seconds": 2.0, "peak_memory_mb": 300.0})) == 2
+    assert missed({**kept, "trajectories": 500, "first_page_seconds": 2.0}) == []
