@@ -54,7 +54,8 @@ class Opened:
     @cached_property
     def _index(self) -> Index:
         config = self.config
-        return Index(self.path, config.judge.name, grader(config), self._scratch / f"{self.slug}.sqlite")
+        file = self._scratch / f"{self.slug}.sqlite"
+        return Index(self.path, config.judge.name, grader(config), file, config=config.filter)
 
     @property
     def index(self) -> Index:
