@@ -45,7 +45,7 @@ def test_a_file_that_grows_piece_by_piece_is_known_as_one_that_was_there(
             stream.write(data[start : start + piece])
         lines.refresh()
     for name in "ab":
-        assert lines.of_key(name) == [note for note in notes if note.name == name]
+        assert lines.read(lines.about(name)) == [note for note in notes if note.name == name]
     assert lines.numbers() == sorted({note.number for note in notes})
     for number in range(4):
         assert lines.read(lines.of_number(number)) == [note for note in notes if note.number == number]
@@ -58,11 +58,11 @@ def test_what_was_cut_off_is_forgotten_and_what_follows_is_found(tmp_path: Path)
     lines = _lines(path)
     path.write_bytes(_data(Note("a", 1), Note("a", 2), Note("b", 2)))
     assert lines.refresh()
-    assert len(lines.of_key("a")) == 2
+    assert len(lines.read(lines.about("a"))) == 2
     path.write_bytes(_data(Note("a", 1)))
     assert lines.refresh()
-    assert lines.of_key("a") == [Note("a", 1)]
-    assert lines.of_key("b") == []
+    assert lines.read(lines.about("a")) == [Note("a", 1)]
+    assert lines.read(lines.about("b")) == []
     path.write_bytes(_data(Note("a", 1), Note("c", 2), Note("c", 3), Note("c", 3)))
     assert lines.refresh()
     assert lines.numbers() == [1, 2, 3]
@@ -76,8 +76,8 @@ def test_a_file_that_went_back_and_grew_past_what_was_known_is_read_anew(tmp_pat
     lines.refresh()
     path.write_bytes(_data(Note("a", 1), Note("b", 2), Note("b", 3)))
     assert lines.refresh()
-    assert lines.of_key("a") == [Note("a", 1)]
-    assert len(lines.of_key("b")) == 2
+    assert lines.read(lines.about("a")) == [Note("a", 1)]
+    assert len(lines.read(lines.about("b"))) == 2
 
 
 def test_a_file_that_is_gone_is_empty_and_may_come_back(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_file_that_is_gone_is_empty_and_may_come_back(tmp_path: Path) -> None:
     path.write_bytes(_data(Note("a", 1)))
     assert lines.refresh()
     path.unlink()
-    assert lines.of_key("a") == []
+    assert lines.read(lines.about("a")) == []
     assert lines.refresh()
     assert lines.numbers() == []
     path.write_bytes(_data(Note("b", 4)))
@@ -104,7 +104,7 @@ def test_lines_that_are_no_record_are_counted_and_the_others_found(tmp_path: Pat
     lines.refresh()
     assert lines.state().unreadable == 3
     assert lines.state().complete
-    assert lines.of_key("a") == lines.read(lines.largest(0, 9)) == [Note("a", 1, 1.0)]
+    assert lines.read(lines.about("a")) == lines.read(lines.largest(0, 9)) == [Note("a", 1, 1.0)]
 
 
 def test_without_time_it_reads_a_line_at_a_time_and_says_that_there_is_more(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def test_a_state_is_found_by_task_trajectory_and_step_in_the_order_of_updates(tm
     others = [sampled_state(2, 0), sampled_state(2, 1, task="q", step=1), sampled_state(3, 0, trajectory="q/1", step=1)]
     groups = _groups(tmp_path, wanted[0], *others, wanted[1])
     assert groups.of_state("world", "q/0", 1) == wanted
-    assert groups.of_state("world", "q/0", 2) == []
+    assert groups.of_state("world", "q/0", 1, update=4) == wanted[1:]
+    assert [visit.update for visit in groups.visits("world", "q/0", 1)] == [1, 4]
+    assert groups.of_state("world", "q/0", 2) == groups.visits("world", "q/0", 2) == []
     assert groups.updates() == [1, 2, 3, 4]
     assert groups.of_update(2) == others[:2]
     assert groups.of_update(2, {1}) == others[1:2]

@@ -66,9 +66,15 @@ class Groups:
         """The updates that are on record."""
         return self._samples.numbers()
 
-    def of_state(self, task: str, trajectory: str, step: int) -> list[SampledState]:
-        """What was sampled at a state (`step` counted from 0), by update."""
-        found = self._samples.of_key(task, trajectory, str(step))
+    def visits(self, task: str, trajectory: str, step: int) -> list[Measured]:
+        """The updates that visited a state, in figures and in order; nothing is read for that."""
+        found = map(_measured, self._samples.about(task, trajectory, str(step)))
+        return sorted(found, key=lambda one: (one.update, one.place))
+
+    def of_state(self, task: str, trajectory: str, step: int, update: int | None = None) -> list[SampledState]:
+        """What was sampled at a state (`step` counted from 0), by update; or in one update alone."""
+        lines = self._samples.about(task, trajectory, str(step))
+        found = self._samples.read(line for line in lines if update in (None, line.number))
         return sorted(
             (one for one in found if (one.task, one.trajectory, one.step) == (task, trajectory, step)),
             key=lambda one: (one.update, one.place),
@@ -91,7 +97,7 @@ class Groups:
 
     def probes(self, task: str, trajectory: str, step: int) -> list[Probe]:
         """What the policy of each checkpoint says of the actions that the first update sampled at a state, by checkpoint."""
-        found = self._probes.of_key(task, trajectory, str(step))
+        found = self._probes.read(self._probes.about(task, trajectory, str(step)))
         return sorted(
             (one for one in found if (one.task, one.trajectory, one.step) == (task, trajectory, step)),
             key=lambda one: (one.checkpoint, one.place),

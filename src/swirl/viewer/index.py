@@ -96,7 +96,10 @@ class Index:
                 return None, None
             place = rows.index(found.row)
             before, after = rows[max(0, place - 1) : place], rows[place + 1 : place + 2]
-            named = {row: told.id for row, told in zip((*before, *after), rows_of(connection, (*before, *after)), strict=True)}
+            named = {
+                row: told.id
+                for row, told in zip((*before, *after), rows_of(connection, (*before, *after)), strict=True)
+            }
             return next((named[row] for row in before), None), next((named[row] for row in after), None)
 
     def steps_distribution(self) -> dict[int, int]:

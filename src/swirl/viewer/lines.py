@@ -134,14 +134,14 @@ class Lines(Generic[T]):
         with self._lock:
             return Followed(len(self._offsets), self._end, self._size, self._version, self._unreadable)
 
-    def of_key(self, *key: str) -> list[T]:
-        """The records about something, in the order of the file."""
+    def about(self, *key: str) -> list[Line]:
+        """Where the records about something are, in the order of the file; seldom one about something else is among them."""
         with self._lock:
             rows, row = [], self._last.get(_hash(key), -1)
             while row >= 0:
-                rows.append(self._offsets[row])
+                rows.append(self._line(row))
                 row = self._before[row]
-        return list(self._records(reversed(rows)))
+        return rows[::-1]
 
     def of_number(self, number: int) -> list[Line]:
         """The records of an update or checkpoint, in the order of the file."""

@@ -82,7 +82,9 @@ class Query:
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             if (value := getattr(self, name)) and value not in choices:
-                raise ConfigError(f"{name}: expected one of {', '.join(choices)}, found {_cut(value)}; pick one of them")
+                raise ConfigError(
+                    f"{name}: expected one of {', '.join(choices)}, found {_cut(value)}; pick one of them"
+                )
         if self.sort.removeprefix("-") not in SORTS:
             raise ConfigError(
                 f"sort: expected one of {', '.join(SORTS)}, with - before it for the most first, found {_cut(self.sort)}; pick one of them"
@@ -123,7 +125,9 @@ class Query:
         {'task': 'world', 'sort': '-steps'}
         """
         changed = replace(self, **changes)
-        return {each.name: str(value) for each in fields(self) if (value := getattr(changed, each.name)) != each.default}
+        return {
+            each.name: str(value) for each in fields(self) if (value := getattr(changed, each.name)) != each.default
+        }
 
 
 _NAMES = tuple(each.name for each in fields(Query))

@@ -117,9 +117,7 @@ class Writer:
         self._run(_INSERT, values)
         answer, gold = trajectory.answer, " or ".join(trajectory.question.answers)
         shown = (trajectory.question.text, answer, gold)
-        self._run(
-            "INSERT INTO shown VALUES (?, ?, ?, ?)", (self._row, *(text and shortened(text) for text in shown))
-        )
+        self._run("INSERT INTO shown VALUES (?, ?, ?, ?)", (self._row, *(text and shortened(text) for text in shown)))
         for tool in entry.tools:
             self._run("INSERT INTO uses VALUES (?, ?)", (tool, self._row))
         self._texts.append((self._row, entry.text))
