@@ -14,6 +14,8 @@ CONTENT = (
     "verdicts.jsonl",
     "selection.json",
     "train/metrics.jsonl",
+    "train/samples.jsonl",
+    "train/probes.jsonl",
     "train/model/model.safetensors",
     "evaluation/*.jsonl",
     "origins/*.json",

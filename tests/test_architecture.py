@@ -19,8 +19,8 @@ MODULES = sorted((SOURCE / "swirl").rglob("*.py"))
 HEAVY = {"torch", "transformers", "tokenizers", "peft", "accelerate", "safetensors", "jaxtyping"}
 TORCH_CORNER = ("swirl/engine/", "swirl/train/", "swirl/policies/local.py", "swirl/pretraining/")
 """Where the heavy dependencies may be imported at all."""
-TORCH_FREE_INSIDE = ("swirl/engine/__init__.py", "swirl/train/__init__.py")
-"""The configuration of the torch corner: read by recipes, so it has to load without torch."""
+TORCH_FREE_INSIDE = ("swirl/engine/__init__.py", "swirl/train/__init__.py", "swirl/train/recorded.py")
+"""The configuration of the torch corner, and what it puts on record: read by recipes and by whoever looks at a run, without torch."""
 
 
 def name(path: Path) -> str:

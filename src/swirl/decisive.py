@@ -7,6 +7,7 @@ from pathlib import Path
 
 from swirl import settings
 from swirl.settings import RunConfig
+from swirl.train import CIRCUMSTANCES
 
 STAGES = ("warm_start", "generate", "judge", "filter", "train", "evaluate", "report")
 """In the order in which they depend on one another."""
@@ -35,7 +36,7 @@ _CIRCUMSTANCES = (
     "policy.threads",
     "policy.parallel",
     "policy.recompute",
-    "train.tracker",
+    *(f"{stage}{name}" for stage in ("train.", "warm_start.train.") for name in CIRCUMSTANCES),
     *_ASKING,
 )
 """Settings that decide rounding at most, how often a service is asked, or how long the run goes on, and may change in it."""

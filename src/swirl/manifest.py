@@ -37,7 +37,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "generate": ("trajectories.jsonl", "trajectories-?????.jsonl", "origins/generate-*.json", *_IMPORTED),
     "judge": ("verdicts*.jsonl", "calibration.json", "origins/judge-*.json"),
     "filter": ("selection.json",),
-    "train": ("train/metrics.jsonl", "train/model/*"),
+    "train": ("train/metrics.jsonl", "train/samples.jsonl", "train/probes.jsonl", "train/model/*"),
     "evaluate": ("evaluation/*.jsonl", "origins/evaluate-*.json"),
 }
 """Stage -> its files that two equal runs have in common."""

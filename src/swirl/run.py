@@ -10,7 +10,7 @@
       calls.jsonl          timings and whatever else differs between two equal runs
       replies.sqlite       what a policy's server answered, so that it is not paid for twice (only with a server)
       selection.json       which trajectories the filter keeps, and why the rest fell
-      train/               metrics.jsonl, checkpoints/, model/
+      train/               metrics.jsonl, samples.jsonl, probes.jsonl, checkpoints/, model/
       evaluation/          one JSONL a policy, task and mode
       summary.json         every headline number with n, interval and seed
       report.html          the page people read

@@ -18,7 +18,7 @@ from swirl.stages.filter import kept_of
 from swirl.stages.start import initial_policy, judge_server, reference_of, tagged
 from swirl.terminal import Advance, progress, say
 from swirl.tracking import Tracked, Tracker, without_places
-from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
+from swirl.train import CIRCUMSTANCES, Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.types import Trajectory
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _updates_done(run: Run, data: _Data) -> int:
 
 def tracker(run: Run, stage: str, config: TrainConfig) -> Tracker:
     """Where the updates of a stage, which trains by `config`, are told."""
-    settings = {name: value for name, value in asdict(config).items() if name != "tracker"}
+    settings = {name: value for name, value in asdict(config).items() if name not in CIRCUMSTANCES}
     tracked = Tracked(
         run=rounds.label(run.path, run.config.round),
         stage=stage,

@@ -28,6 +28,8 @@ _COUNTS = (
     "checkpoint_every",
 )
 """Settings that are at least 1."""
+CIRCUMSTANCES = ("tracker", "record_every", "probes")
+"""Settings that change what is shown or put on record, and no result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,12 @@ class TrainConfig:
     """Training stops at an update in which a larger share of the verdicts is missing."""
     tracker: Literal["none", "tensorboard", "trackio", "wandb"] = "none"
     """Where each update's metrics are shown while it trains, the warm start's too; an extra of the same name. It changes no result."""
+    record_every: int = 1
+    """Put the sampled actions of the first update and of every so-many-th after it on record, in `train/samples.jsonl`; 0: of none. It
+    changes no result."""
+    probes: int = 16
+    """States of the first update on whose actions the policy of each checkpoint is asked again, in `train/probes.jsonl`; 0: none, as
+    where no actions are put on record. It changes no result."""
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
@@ -90,7 +98,7 @@ class TrainConfig:
                 raise ConfigError(f"train.{name} must be one of {choices}, found {getattr(self, name)!r}")
         for name in _COUNTS:
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup_updates", "weight_decay", "kl_weight"):
+        for name in ("warmup_updates", "weight_decay", "kl_weight", "record_every", "probes"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("learning_rate", "clip_norm", "clip_ratio", "dpo_beta", "temperature"):
             self._require(name, getattr(self, name) > 0, "above 0")

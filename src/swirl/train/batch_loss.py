@@ -17,7 +17,7 @@ from swirl.engine.forward import Predictions, Reader
 from swirl.engine.model import LanguageModel, reference
 from swirl.engine.recompute import recomputing
 from swirl.train import TrainConfig
-from swirl.train.loss import Loss, log_policy, loss
+from swirl.train.loss import Loss, log_policy, log_probability, loss
 from swirl.train.rows import Row
 
 NOTHING = Row((0,), (0,))
@@ -32,6 +32,8 @@ class Total(NamedTuple):
     kl: Float[Tensor, ""]
     """Full KL, summed with its weights."""
     num_read: int
+    initial_N: Float[Tensor, " tokens"]
+    """Log-probability of each action token under the initial policy; empty where it is not asked."""
 
 
 class BatchLoss(torch.nn.Module):
@@ -61,13 +63,19 @@ class BatchLoss(torch.nn.Module):
             weights_N.new_tensor([value for row in rows for value in row.logprobs]) if rows[0].logprobs else None
         )
 
+        initial_N = weights_N.new_zeros(len(weights_N) if with_kl else 0)
+
         def of_part(features_PX: Tensor, part: forward.Part) -> Loss:
             """The loss of the tokens that are predicted there."""
+            reference_PV = None if before is None else self._reference(before, part.places)
+            at_N, tokens_N = said.places_N[part.tokens] - part.places.start, said.tokens_N[part.tokens]
+            if reference_PV is not None:
+                initial_N[part.tokens] = log_probability(reference_PV, at_N, tokens_N).to(initial_N)
             return loss(
                 log_policy(said.head(features_PX), self.config.temperature),
-                None if before is None else self._reference(before, part.places),
-                said.places_N[part.tokens] - part.places.start,
-                said.tokens_N[part.tokens],
+                reference_PV,
+                at_N,
+                tokens_N,
                 weights_N[part.tokens],
                 kl_weights_P[part.places],
                 None if sampled_N is None else sampled_N[part.tokens],
@@ -75,7 +83,7 @@ class BatchLoss(torch.nn.Module):
             )
 
         found: tuple[Tensor, Tensor] = _ByParts.apply(of_part, list(said.parts()), said.features_PX, *said.head_weights)  # type: ignore[no-untyped-call]
-        return Total(*found, said.num_read)
+        return Total(*found, said.num_read, initial_N)
 
     def _spread(self, values_B: Sequence[float], said: Predictions) -> Float[Tensor, " tokens"]:
         """Each row's value at each token of its action."""

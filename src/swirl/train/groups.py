@@ -27,6 +27,8 @@ class Group(NamedTuple):
     context: Ids
     steps: tuple[Step, ...]
     num_truncated: int = 0
+    place: int = 0
+    """Of the state in the update's batch."""
 
 
 def sample(
@@ -50,8 +52,9 @@ def sample(
             tuple(lm.chat.context_ids(prompt)),
             tuple(_step(completion) for completion in completions_G),
             sum(completion.finish is Finish.LENGTH for completion in completions_G),
+            place,
         )
-        for state, prompt, completions_G in zip(states, prompts, completions_B_G, strict=True)
+        for place, state, prompt, completions_G in zip(places, states, prompts, completions_B_G, strict=True)
         if all(completion.token_ids for completion in completions_G)
     ]
 

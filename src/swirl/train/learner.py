@@ -6,9 +6,10 @@ function of the number of the update, so nothing but weights and AdamW's moments
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 import torch
 
@@ -78,6 +79,8 @@ class Learner:
         self.engine = engine(lm, config)
         self.reader = self.engine.batch_loss.reader
         self.weights = self.engine.masters.weights
+        self.initial: dict[Pair, tuple[float, ...]] = {}
+        """What the initial policy says of each token of an action, of those that this process asked it about last."""
         matrices = [weight for weight in self.weights.values() if weight.ndim >= 2]
         vectors = [weight for weight in self.weights.values() if weight.ndim < 2]
         self.optimiser = torch.optim.AdamW(
@@ -118,6 +121,8 @@ class Learner:
         batches = list(self.reader.batches(pairs, self.config.tokens_per_batch))
         count = max(together(lambda: [len(batches)]))
         parts = []
+        if with_kl:
+            self.initial = {}
         with self.engine.masters.collecting():
             for i in range(count):
                 own = [rows[place] for place in batches[i]] if i < len(batches) else [NOTHING]
@@ -126,17 +131,28 @@ class Learner:
                     found.loss.backward()
                 if i < len(batches):
                     parts.append(Part(found.loss.item(), found.kl.item(), found.num_read))
+                    if with_kl:
+                        self.initial.update(_by_pair(own, found.initial_N.tolist()))
         return parts
 
     def reference_log_probability(self, pairs: Sequence[Pair]) -> dict[Pair, float]:
         """Log-probability of each distinct (context, action) pair under the initial policy."""
+        with reference(self.lm) as network:
+            self.initial = self._said(network, pairs)
+        return {pair: math.fsum(logprobs) for pair, logprobs in self.initial.items()}
+
+    def log_probabilities(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[float, ...]]:
+        """Log-probability of each token of each distinct (context, action) pair under the policy as it is now."""
+        return self._said(self.lm.network, pairs)
+
+    @torch.no_grad()
+    def _said(self, network: Any, pairs: Sequence[Pair]) -> dict[Pair, tuple[float, ...]]:
         distinct = list(dict.fromkeys(pairs))
-        found: dict[Pair, float] = {}
+        found: dict[Pair, tuple[float, ...]] = {}
         for batch in self.reader.batches(distinct, self.config.tokens_per_batch):
-            with torch.no_grad(), reference(self.lm) as network:
-                said = self.reader.predict(network, [distinct[i] for i in batch])
-                by_row = token_logprobs(said, self.config.temperature)
-            found.update((distinct[i], math.fsum(logprobs)) for i, logprobs in zip(batch, by_row, strict=True))
+            said = self.reader.predict(network, [distinct[i] for i in batch])
+            by_row = token_logprobs(said, self.config.temperature)
+            found.update((distinct[i], tuple(logprobs)) for i, logprobs in zip(batch, by_row, strict=True))
         return found
 
     def drift(self, pairs: Sequence[Pair], sampled: Sequence[Sequence[float]]) -> float | None:
@@ -152,3 +168,9 @@ class Learner:
             for one, other in zip(ones, others, strict=True)
         ]
         return math.fsum(differences) / len(differences)
+
+
+def _by_pair(rows: Sequence[Row], values_N: Sequence[float]) -> Iterator[tuple[Pair, tuple[float, ...]]]:
+    """Each row's own of the values of all tokens."""
+    left = iter(values_N)
+    return (((row.context, row.action), tuple(islice(left, len(row.action)))) for row in rows)

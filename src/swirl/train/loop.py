@@ -50,8 +50,9 @@ def train(
     on_update: OnUpdate = ignore,
     made_of: str = "",
 ) -> None:
-    """Train a model in place on states; `lm` is the initial policy, as it was loaded. Writes `metrics.jsonl`, `checkpoints/` and `model/`
-    under `folder`, and goes on where an earlier call with the same arguments was cut off; `made_of` as for `swirl.train.session.Session`.
+    """Train a model in place on states; `lm` is the initial policy, as it was loaded. Writes `metrics.jsonl`, `samples.jsonl`,
+    `probes.jsonl`, `checkpoints/` and `model/` under `folder`, and goes on where an earlier call with the same arguments was cut off;
+    `made_of` as for `swirl.train.session.Session`.
 
     Raises `TrainingError` where too many verdicts are missing, or where the loss or gradient is not finite.
     """
@@ -76,6 +77,7 @@ def train(
             drift = session.learner.drift(*sampled(groups[:1]))
             gains_BG = gains(session.learner, groups)
             weights_BG = weights(rewards(verdicts_B_G), gains_BG, config)
+            session.recording.take(update, groups, verdicts_B_G, weights_BG)
             learnt = [session.learner.learn(rows(groups, weights_BG, config), update) for _ in range(config.epochs)]
             clock.append(perf_counter())
             session.commit(

@@ -16,10 +16,11 @@ from swirl.engine.model import LanguageModel, full_name, locate, save
 from swirl.errors import RunFolderError
 from swirl.records import Appender, digest
 from swirl.seeds import derive
-from swirl.train import Metrics, OnUpdate, TrainConfig, UpdateTiming
+from swirl.train import CIRCUMSTANCES, Metrics, OnUpdate, TrainConfig, UpdateTiming
 from swirl.train import checkpoint as checkpoints
 from swirl.train.learner import Learner
 from swirl.train.ranks import leading
+from swirl.train.recording import Recording
 from swirl.types import Trajectory
 
 
@@ -47,8 +48,8 @@ def _order(trajectories: tuple[str, ...], epoch: int, seed: int) -> list[int]:
 
 
 class Session:
-    """A run of updates in a folder: `metrics.jsonl`, `checkpoints/`, and `model/` once all are done. A context manager. `made_of` is what
-    tells the data from other data, where more was recorded of it than is held."""
+    """A run of updates in a folder: `metrics.jsonl`, what `swirl.train.recorded` tells of, `checkpoints/`, and `model/` once all are done.
+    A context manager. `made_of` is what tells the data from other data, where more was recorded of it than is held."""
 
     def __init__(
         self,
@@ -66,11 +67,14 @@ class Session:
         self.folder = folder
         self.on_update = on_update
         self.run: dict[str, Any] = {
-            f"train.{name}": value for name, value in asdict(config).items() if name not in ("tracker", "reference")
+            f"train.{name}": value
+            for name, value in asdict(config).items()
+            if name not in (*CIRCUMSTANCES, "reference")
         }
         if lm.initial is not None:
             self.run["reference"] = full_name(lm.initial.model, locate(lm.initial.model))
         self.run |= {"seed": seed, "policy": lm.name, "training data": made_of or digest(data)}
+        self.recording = Recording(self.learner, data, folder)
         self._metrics: Appender[Metrics] | None = None
         leading(self._open)
 
@@ -81,13 +85,16 @@ class Session:
         """The updates still to be done, counted from 0, and `commit`ted by the caller one by one."""
         done = checkpoints.restore(self.folder / "checkpoints", self.learner, self.run)
         leading(lambda: self._rewind(done))
+        self.recording.go_on(done)
         yield from range(done, self.config.updates)
         leading(lambda: save(self.learner.lm, self.folder / "model"))
 
     def commit(self, metrics: Metrics, timing: UpdateTiming) -> None:
         """Record an update, and write a checkpoint where one is due."""
+        self.recording.commit()
         leading(lambda: self._record(metrics, timing))
         if metrics.update % self.config.checkpoint_every == 0 or metrics.update == self.config.updates:
+            self.recording.probe(metrics.update)
             about = checkpoints.About(updates=metrics.update, run=self.run)
             checkpoints.write(self.folder / "checkpoints", self.learner, about)
 
@@ -113,3 +120,4 @@ class Session:
     ) -> None:
         if self._metrics is not None:
             self._metrics.close()
+        self.recording.close()

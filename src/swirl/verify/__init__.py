@@ -1,8 +1,8 @@
 """Whether a run folder is what it was, and whether its records fit together: `swirl verify`.
 
 `files` compares every file with the manifest, `trajectory` looks at one trajectory, `records` at those of a run with their verdicts,
-`decisions` at what was made of them (selection, states), `answers` at the evaluation. All are streams: what is kept in memory is a few
-bytes a trajectory, and one shard's verdicts. Nothing is written, and a run may go on meanwhile.
+`decisions` at what was made of them (selection, states), `training` at what it put on record, `answers` at the evaluation. All are
+streams: what is kept in memory is a few bytes a trajectory, and one shard's verdicts. Nothing is written, and a run may go on meanwhile.
 """
 
 from collections import Counter, defaultdict

@@ -15,6 +15,7 @@ from swirl.verify.answers import check_answers
 from swirl.verify.decisions import check_selection
 from swirl.verify.files import check_files
 from swirl.verify.records import check_records
+from swirl.verify.training import check_training
 
 
 def verify(folder: Path, open_task: Callable[[str], Task]) -> Report:
@@ -34,7 +35,7 @@ def verify(folder: Path, open_task: Callable[[str], Task]) -> Report:
         if problem is None:
             _check_settings(checking)
             met = check_records(checking)
-            check_selection(checking, met.ids, met.damaged)
+            check_training(checking, met, check_selection(checking, met.ids, met.damaged))
             check_answers(checking)
     later, _ = _manifest(folder)
     return checking.report(later)

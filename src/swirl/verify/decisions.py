@@ -19,8 +19,9 @@ from swirl.verify import Checking, Finding, parts
 _ANEW = "write the states anew with `swirl export RUN --to states`"
 
 
-def check_selection(checking: Checking, ids: dict[str, int], damaged: set[str]) -> None:
-    """Check `selection.json`: one decision a trajectory, each saying why it fell. `ids` are those of the trajectories, each with 0."""
+def check_selection(checking: Checking, ids: dict[str, int], damaged: set[str]) -> Selection | None:
+    """Check `selection.json`: one decision a trajectory, each saying why it fell. `ids` are those of the trajectories, each with 0. Gives
+    it back, where it can be read."""
     path, command = checking.run.selection, f"swirl filter {checking.run.path} --redo"
     again = f"run `{command}`, which judges nothing again"
     try:
@@ -28,9 +29,9 @@ def check_selection(checking: Checking, ids: dict[str, int], damaged: set[str]) 
     except RecordError as error:
         place, problem, _ = parts(error)
         checking.add(Finding(place, "unreadable decisions", problem, again))
-        return
+        return None
     if selection is None:
-        return
+        return None
     places = _places(path)
     for decision in selection.decisions:
         checking.records += 1
@@ -44,6 +45,7 @@ def check_selection(checking: Checking, ids: dict[str, int], damaged: set[str]) 
         without = f"{len(left)} of {len(ids)} trajectories have no decision (the first is {left[0]!r})" if left else ""
         counts = f"{selection.num_trajectories} decisions are announced, and {len(selection.decisions)} are there"
         checking.add(Finding(str(path), "missing decisions", without or counts, again, "filter"))
+    return selection
 
 
 def _wrong(decision: Decision, ids: Mapping[str, int], damaged: set[str]) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,8 @@ class Trajectories:
         self.questions = questions
         self.ids: dict[str, int] = {}
         """Id -> how many times a decision on it was met."""
+        self.steps: dict[str, int] = {}
+        """Id -> how many steps it has."""
         self.damaged: set[str] = set()
         """Ids of those that cannot be read."""
 
@@ -75,7 +77,7 @@ def _shard(checking: Checking, met: Trajectories, number: int, path: Path) -> di
         for problem in made_by(checking, "generate", trajectory, checking.run.seed):
             checking.add(Finding(place, "origin", f"trajectory {trajectory.id!r} {problem}", again))
         met.ids.setdefault(trajectory.id, 0)
-        sizes[trajectory.id] = len(trajectory.steps)
+        sizes[trajectory.id] = met.steps[trajectory.id] = len(trajectory.steps)
         states.check(trajectory)
     states.end()
     return sizes
