@@ -14,6 +14,7 @@ from swirl.grades import grader
 from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.terminal import say
+from swirl.viewer.groups import Groups
 from swirl.viewer.index import Index
 
 STUDY = "study.json"
@@ -53,7 +54,8 @@ class Opened:
     @cached_property
     def _index(self) -> Index:
         config = self.config
-        return Index(self.path, config.judge.name, grader(config), self._scratch / f"{self.slug}.sqlite")
+        file = self._scratch / f"{self.slug}.sqlite"
+        return Index(self.path, config.judge.name, grader(config), file, config=config.filter)
 
     @property
     def index(self) -> Index:
@@ -62,6 +64,23 @@ class Opened:
             index = self._index
         self.asked_for = True
         return index
+
+    @cached_property
+    def _groups(self) -> Groups:
+        return Groups(self.path)
+
+    @property
+    def groups(self) -> Groups:
+        """What training sampled, read on for a moment; where that was not enough, the thread that follows the runs goes on."""
+        with self._making:
+            groups = self._groups
+        groups.refresh(budget=_SLICE)
+        return groups
+
+    def follow(self) -> bool:
+        """Read what is new of whatever has been asked for; whether anything was."""
+        changed = self.asked_for and self.index.refresh(budget=_SLICE)
+        return ("_groups" in self.__dict__ and self._groups.refresh(budget=_SLICE)) or changed
 
     def version(self) -> str:
         """Another one whenever something in the run folder has changed that a page could show."""
@@ -72,7 +91,8 @@ class Opened:
         ]
         stamps = sorted((path.name, _stamp(path)) for path in files)
         known = self._index.state().version if self.asked_for else 0
-        return hashlib.sha256(repr((stamps, known)).encode()).hexdigest()[:16]
+        sampled = self._groups.state().version if "_groups" in self.__dict__ else 0
+        return hashlib.sha256(repr((stamps, known, sampled)).encode()).hexdigest()[:16]
 
     def close(self) -> None:
         """Give back what it holds."""
@@ -109,9 +129,9 @@ class Shelf:
         told: set[str] = set()
         while not self._over.is_set():
             changed = False
-            for run in [run for run in self.runs.values() if run.asked_for]:
+            for run in self.runs.values():
                 try:
-                    changed = run.index.refresh(budget=_SLICE) or changed
+                    changed = run.follow() or changed
                 except Exception as error:  # one run that cannot be read keeps none of the others from being followed
                     if (sentence := f"{run.slug}: {error}") not in told:
                         told.add(sentence)
