@@ -14,7 +14,9 @@ from swirl.grades import grader
 from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.terminal import say
+from swirl.viewer.answers import Answers
 from swirl.viewer.index import Index
+from swirl.viewer.verdicts import Verdicts
 
 STUDY = "study.json"
 _SLICE = 0.5
@@ -63,6 +65,16 @@ class Opened:
         self.asked_for = True
         return index
 
+    @cached_property
+    def answers(self) -> Answers:
+        """What was answered to held-out questions; whoever looks at it has it read on."""
+        return Answers(self.path / "evaluation")
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What judges said; whoever looks at it has it read on."""
+        return Verdicts(self.path)
+
     def version(self) -> str:
         """Another one whenever something in the run folder has changed that a page could show."""
         files = [
@@ -72,7 +84,8 @@ class Opened:
         ]
         stamps = sorted((path.name, _stamp(path)) for path in files)
         known = self._index.state().version if self.asked_for else 0
-        return hashlib.sha256(repr((stamps, known)).encode()).hexdigest()[:16]
+        read = [self.__dict__[name].version for name in ("answers", "verdicts") if name in self.__dict__]
+        return hashlib.sha256(repr((stamps, known, read)).encode()).hexdigest()[:16]
 
     def close(self) -> None:
         """Give back what it holds."""
