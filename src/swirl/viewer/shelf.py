@@ -14,8 +14,10 @@ from swirl.grades import grader
 from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.terminal import say
+from swirl.viewer.answers import Answers
 from swirl.viewer.groups import Groups
 from swirl.viewer.index import Index
+from swirl.viewer.verdicts import Verdicts
 
 STUDY = "study.json"
 _SLICE = 0.5
@@ -82,6 +84,16 @@ class Opened:
         changed = self.asked_for and self.index.refresh(budget=_SLICE)
         return ("_groups" in self.__dict__ and self._groups.refresh(budget=_SLICE)) or changed
 
+    @cached_property
+    def answers(self) -> Answers:
+        """What was answered to held-out questions; whoever looks at it has it read on."""
+        return Answers(self.path / "evaluation")
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What judges said; whoever looks at it has it read on."""
+        return Verdicts(self.path)
+
     def version(self) -> str:
         """Another one whenever something in the run folder has changed that a page could show."""
         files = [
@@ -92,7 +104,8 @@ class Opened:
         stamps = sorted((path.name, _stamp(path)) for path in files)
         known = self._index.state().version if self.asked_for else 0
         sampled = self._groups.state().version if "_groups" in self.__dict__ else 0
-        return hashlib.sha256(repr((stamps, known, sampled)).encode()).hexdigest()[:16]
+        read = [self.__dict__[name].version for name in ("answers", "verdicts") if name in self.__dict__]
+        return hashlib.sha256(repr((stamps, known, sampled, read)).encode()).hexdigest()[:16]
 
     def close(self) -> None:
         """Give back what it holds."""
