@@ -16,6 +16,8 @@ from swirl.evaluate import EvaluatedTrajectory
 from swirl.records import Appender, read, reorder
 from swirl.train.recorded import SampledState
 from swirl.types import JudgedStep, Observation, Trajectory, Verdict
+from swirl.viewer.page import NotThere
+from swirl.viewer.pages import trajectories, trajectory
 from viewing import Viewing, assert_sound, viewing
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)> javascript:alert(3) {{ 7 * 7 }} </textarea>'
@@ -61,6 +63,15 @@ def test_the_table_lists_every_trajectory_and_leads_to_each(seen: Viewing, run: 
     assert len(leading) == len(recorded)
     for link in leading:
         assert_sound(seen.page(link))
+
+
+def test_a_page_depends_on_the_run_and_what_is_asked_alone(seen: Viewing) -> None:
+    table = trajectories.view(seen.run, {"verdict": "bad"})
+    assert table.data["rows"] == _rows(seen, verdict="bad")
+    name = table.data["rows"][0]["id"]
+    assert trajectory.view(seen.run, {"id": name}).data["steps"] == _one(seen, name)["steps"]
+    with pytest.raises(NotThere, match="expected a trajectory"):
+        trajectory.view(seen.run, {"id": name, "of": "evaluation"})
 
 
 def test_menus_say_how_many_there_are_and_filter_what_is_shown(seen: Viewing) -> None:
@@ -176,7 +187,7 @@ def test_tokens_say_how_each_moved_from_checkpoint_to_checkpoint(seen: Viewing) 
     name = _rows(seen)[0]["id"]
     best = _one(seen, name)["steps"][0]["group"]["actions"][0]
     labels = [column["label"] for column in best["columns"]]
-    assert labels == ["initial policy, before training", "when sampled", "checkpoint 5", "checkpoint 10"]
+    assert labels == ["before training", "when sampled", "checkpoint 5", "checkpoint 10"]
     for row in best["rows"]:
         first, last = row["cells"][0]["logprob"], row["cells"][-1]["logprob"]
         assert row["moved"] == pytest.approx(last - first)

@@ -7,16 +7,15 @@ Not here: what is on record of them (`swirl.train.recorded`).
 import math
 from collections import defaultdict
 from collections.abc import Container, Sequence
-from itertools import chain
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean
 from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from swirl.train.recorded import Probe, SampledAction, SampledState
-from swirl.viewer.lines import About, Followed, Line, Lines
+from swirl.viewer.lines import About, Line, Lines, Progress
 
 By = Literal["advantage", "disagreement", "kl"]
 """What states can be ranked by."""
@@ -57,7 +56,7 @@ class Groups:
         changed = [lines.refresh(budget) for lines in (self._samples, self._probes)]
         return any(changed)
 
-    def state(self) -> Followed:
+    def state(self) -> Progress:
         """How far the samples are read; its version also tells of the probes."""
         samples, probes = self._samples.state(), self._probes.state()
         return samples._replace(version=samples.version + probes.version)
@@ -154,7 +153,7 @@ def _sampled(line: bytes) -> About:
         len(state.actions),
         fmean(scores) if scores else math.nan,
         max((abs(action.weight) for action in state.actions), default=0.0),
-        pstdev(scores) if scores else 0.0,
+        _spread(scores),
         fmean(moved) if moved else math.nan,
         len(scores),
         _is_contradicted(state.actions),
@@ -186,7 +185,15 @@ def gain_of(action: "SampledAction | _Action") -> float | None:
     """How many nats likelier an action was, when it was sampled, than under the initial policy; None where that was not asked."""
     if not action.initial_logprobs:
         return None
-    return math.fsum(chain(action.logprobs, (-logprob for logprob in action.initial_logprobs)))
+    return math.fsum(action.logprobs) - math.fsum(action.initial_logprobs)
+
+
+def _spread(scores: Sequence[float]) -> float:
+    """Standard deviation; the one of `statistics` is exact, and ten times as slow."""
+    if not scores:
+        return 0.0
+    mean = math.fsum(scores) / len(scores)
+    return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / len(scores))
 
 
 def _is_contradicted(actions: "Sequence[SampledAction | _Action]") -> bool:

@@ -102,7 +102,7 @@ class Opened:
             for path in self.path.glob(pattern)
         ]
         stamps = sorted((path.name, _stamp(path)) for path in files)
-        known = self._index.state().version if self.asked_for else 0
+        known = self._index.state() if self.asked_for else None
         sampled = self._groups.state().version if "_groups" in self.__dict__ else 0
         read = [self.__dict__[name].version for name in ("answers", "verdicts") if name in self.__dict__]
         return hashlib.sha256(repr((stamps, known, sampled, read)).encode()).hexdigest()[:16]
