@@ -62,7 +62,7 @@ def facets(connection: sqlite3.Connection, of: str) -> Facets:
         correct=chosen["correct"],
         judges=_values(
             connection,
-            "SELECT judge, sum(number) FROM files JOIN (SELECT file, count(*) AS number FROM verdicts GROUP BY file) USING (file) GROUP BY 1",
+            "SELECT judge, sum(number) FROM files JOIN (SELECT file, count(*) number FROM verdicts GROUP BY 1) USING (file) GROUP BY 1",
             [],
         ),
         files=dict(
@@ -88,7 +88,8 @@ def endings(connection: sqlite3.Connection) -> dict[str, int]:
 def score_by_step(connection: sqlite3.Connection, judge: str) -> list[AtStep]:
     """What a judge thinks of first steps, second steps and so on."""
     rows = connection.execute(
-        "SELECT step, avg(score), count(score) FROM verdicts JOIN files USING (file) WHERE judge = ? AND score IS NOT NULL GROUP BY 1 ORDER BY 1",
+        "SELECT step, avg(score), count(score) FROM verdicts JOIN files USING (file) "
+        "WHERE judge = ? AND score IS NOT NULL GROUP BY 1 ORDER BY 1",
         (judge,),
     )
     return [AtStep(*row) for row in rows.fetchall()]

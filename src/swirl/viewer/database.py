@@ -37,9 +37,9 @@ CREATE VIRTUAL TABLE reasons USING fts5(text, content='', columnsize=0);
 INSERT INTO texts (texts, rank) VALUES ('hashsize', 8000000);
 INSERT INTO reasons (reasons, rank) VALUES ('hashsize', 8000000);
 """
-"""`names`: ids, told once. `files`: what is followed. `entries`: a row a trajectory, with all that is filtered and sorted by; `shown`: what else
-the table tells of it. `texts` and `reasons` hold the words of an entry and of a verdict and not the texts, so nothing can be taken out of
-them: what belongs to no row any more is not looked at, and no number is given twice."""
+"""`names`: ids, told once. `files`: what is followed. `entries`: a row a trajectory, with all that is filtered and sorted by; `shown`:
+what else the table tells of it. `texts` and `reasons` hold the words of an entry and of a verdict and not the texts, so nothing can be
+taken out of them: what belongs to no row any more is not looked at, and no number is given twice."""
 _CACHE = "PRAGMA cache_size = -{}"
 _WRITER, _READER = 32_000, 8_000
 """KiB of the file that a connection remembers."""
@@ -124,5 +124,5 @@ class Database:
 def disk_error(file: Path, error: sqlite3.Error) -> RunFolderError:
     """The sentence for a file that cannot be used."""
     return RunFolderError(
-        f"{file}: expected to keep the index of a run there, but it cannot be used ({error}); free some space, or set TMPDIR to another folder"
+        f"{file}: expected to keep a run's index there, but it cannot be used ({error}); free some space, or set TMPDIR to another folder"
     )

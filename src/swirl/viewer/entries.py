@@ -93,7 +93,7 @@ def _parts(trajectory: Trajectory) -> Iterator[str]:
 def _said(step: Step) -> Iterator[str]:
     yield step.thinking
     yield step.text
-    if isinstance(step.action, ToolCall) and step.action.arguments not in step.text:
+    if isinstance(step.action, ToolCall) and f">{step.action.arguments}<" not in step.text:
         yield step.action.arguments
     if isinstance(step.action, Malformed):
         yield step.action.reason

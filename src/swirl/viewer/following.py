@@ -1,4 +1,4 @@
-"""A file of lines that somebody else writes, followed by byte offset: what is new, whole lines alone, and whether what was read still stands.
+"""A file of lines that somebody else writes, followed by byte offset: what is new, whole lines alone, and whether what was read stands.
 
 Where the file shrank, was replaced or begins anew (a stage with `--redo`), what was read of it before holds no longer. That is seen by the
 file's identity and size, and by the bytes at its beginning and before the place where reading goes on: a number of a file on disk is given
@@ -8,7 +8,7 @@ Not here: what the lines mean (`swirl.viewer.index`).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -60,7 +60,7 @@ class Followed:
         except OSError:
             return False
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Generator[Line, None, None]:
         """What is new, line by line; nothing of a file that is not there, or does not begin with what was read of it. Reading may end
         anywhere, and goes on there next time."""
         try:

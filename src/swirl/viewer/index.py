@@ -1,7 +1,7 @@
 """An index of one run's trajectories and evaluation in SQLite, kept up with while the run goes on.
 
-It holds what is filtered, sorted and searched by, and where in the run folder's files each record stands: a trajectory is read there when it
-is looked at, a line and no more. One thread calls `refresh` again and again; any number read meanwhile.
+It holds what is filtered, sorted and searched by, and where in the run folder's files each record stands: a trajectory is read there when
+it is looked at, a line and no more. One thread calls `refresh` again and again; any number read meanwhile.
 
 Not here: what can be asked (`swirl.viewer.search`), how it is kept up (`swirl.viewer.keeping`).
 """
@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 from swirl.filters import FilterConfig
 from swirl.known import Known
@@ -26,8 +27,9 @@ from swirl.viewer.keeping import Indexed, Keeping
 from swirl.viewer.reading import Place, entered, known_at, rows_of
 from swirl.viewer.search import TRAJECTORIES, Found, Query, condition, order
 
+T = TypeVar("T")
 _REMEMBERED = 8
-"""Searches whose rows are remembered, until something changes."""
+"""Searches whose rows are remembered, and counts, until something changes."""
 
 
 class Index:
@@ -49,6 +51,7 @@ class Index:
         self._database = Database(file)
         self._keeping = Keeping(run, judge, right, self._database, config or FilterConfig())
         self._found: OrderedDict[tuple[Query, int], array[int]] = OrderedDict()
+        self._counts: dict[str, tuple[int, object]] = {}
         self._lock = threading.Lock()
 
     def refresh(self, budget: float = math.inf) -> bool:
@@ -70,8 +73,7 @@ class Index:
 
     def facets(self, of: str = TRAJECTORIES) -> Facets:
         """What can be chosen in the filters, and how many trajectories it leaves."""
-        with self._database.reading() as connection:
-            return census.facets(connection, of)
+        return self._counted(f"facets of {of}", lambda connection: census.facets(connection, of))
 
     def locate(self, id: str, of: str = TRAJECTORIES) -> Place | None:
         """Where the line of a trajectory is."""
@@ -96,30 +98,38 @@ class Index:
                 return None, None
             place = rows.index(found.row)
             before, after = rows[max(0, place - 1) : place], rows[place + 1 : place + 2]
-            named = {
-                row: told.id
-                for row, told in zip((*before, *after), rows_of(connection, (*before, *after)), strict=True)
-            }
-            return next((named[row] for row in before), None), next((named[row] for row in after), None)
+            return _id_of(connection, before), _id_of(connection, after)
 
     def steps_distribution(self) -> dict[int, int]:
         """How many trajectories for training have how many steps."""
-        with self._database.reading() as connection:
-            return census.steps_distribution(connection)
+        return self._counted("steps", census.steps_distribution)
 
     def score_by_step(self) -> list[AtStep]:
         """The mean score that the run's judge gives to first steps, second steps and so on."""
-        with self._database.reading() as connection:
-            return census.score_by_step(connection, self.judge)
+        return self._counted("scores", lambda connection: census.score_by_step(connection, self.judge))
 
     def endings(self) -> dict[str, int]:
         """How many trajectories for training ended how."""
-        with self._database.reading() as connection:
-            return census.endings(connection)
+        return self._counted("endings", census.endings)
 
     def close(self) -> None:
         """Close the file; whoever owns its folder removes it."""
         self._database.close()
+
+    def _counted(self, name: str, count: Callable[[sqlite3.Connection], T]) -> T:
+        """A count, remembered until something changes."""
+        version = self._keeping.state.version
+        with self._lock:
+            then, known = self._counts.get(name, (-1, None))
+        if then == version:
+            return cast(T, known)
+        with self._database.reading() as connection:
+            found = count(connection)
+        with self._lock:
+            self._counts[name] = (version, found)
+            while len(self._counts) > _REMEMBERED:
+                self._counts.pop(next(iter(self._counts)))
+        return found
 
     def _rows(self, connection: sqlite3.Connection, query: Query) -> "array[int]":
         """The rows of all pages, in order; remembered, because pages and neighbours are asked for one after another."""
@@ -136,3 +146,7 @@ class Index:
             while len(self._found) > _REMEMBERED:
                 self._found.popitem(last=False)
         return rows
+
+
+def _id_of(connection: sqlite3.Connection, rows: "array[int]") -> str | None:
+    return next((told.id for told in rows_of(connection, rows)), None)

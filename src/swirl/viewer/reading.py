@@ -62,8 +62,8 @@ def entered(connection: sqlite3.Connection, run: Path, id: str, of: str) -> Ente
     """The trajectory of this id among those that are looked at; the first one of several."""
     condition, values = looked_at(of)
     found = connection.execute(
-        "SELECT row, n, entries.shard, kind, name, offset, length, line, entries.kept, reason, correct FROM entries JOIN files USING (file) "
-        "LEFT JOIN decisions USING (n) "
+        "SELECT row, n, entries.shard, kind, name, offset, length, line, entries.kept, reason, correct "
+        "FROM entries JOIN files USING (file) LEFT JOIN decisions USING (n) "
         f"WHERE n = (SELECT n FROM names WHERE id = ?) AND {condition} ORDER BY place LIMIT 1",
         [harmless(id), *values],
     ).fetchall()

@@ -202,7 +202,9 @@ def asked(q: str) -> list[Asked]:
     >>> [each.match for each in asked('born "in the  east" + a')]
     ['"born" *', '"in the  east"', '"a"']
     """
-    found = (Asked.of(each[1] or each[2], phrase=each[2] is None) for each in _ASKED.finditer(harmless(q)) if each[0])
+    found = (
+        Asked.of(each[1] or each[2] or "", phrase=each[2] is None) for each in _ASKED.finditer(harmless(q)) if each[0]
+    )
     return [each for each in found if each is not None]
 
 

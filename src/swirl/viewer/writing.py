@@ -5,6 +5,7 @@ Every function is a part of a change that the caller begins and ends (`swirl.vie
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from swirl.errors import RecordError
 from swirl.filters import Decision, FilterConfig
@@ -16,6 +17,7 @@ from swirl.viewer.sources import Source
 _RANK = 1 << 32
 """Lines of a file, at most: an entry's place is its file's rank, then its line."""
 _LARGEST = 1 << 62
+Value = str | float | None
 _INSERT = """
 INSERT INTO entries SELECT
     :row, :n, :file, :shard, :evaluated, :place, :line, :offset, :length, :task, :stop, :steps, :calls, :errors, :tokens, :characters,
@@ -38,12 +40,13 @@ class Writer:
         self._config = config
         self._row = self._doc = self._file = 0
         self._last: tuple[str, int] | None = None
+        self._judged: int | None = None
         self._texts: list[tuple[int, str]] = []
         self._reasons: list[tuple[int, str]] = []
 
     def begin(self) -> None:
         """Remember nothing of a change that may have been taken back."""
-        self._last = None
+        self._last = self._judged = None
         self._texts.clear()
         self._reasons.clear()
 
@@ -88,7 +91,7 @@ class Writer:
         """Take a trajectory."""
         self._row += 1
         trajectory, came_of = entry.trajectory, entry.tally
-        values = {
+        values: dict[str, Value] = {
             "row": self._row,
             "n": self._number(trajectory.id),
             "file": source.number,
@@ -126,13 +129,15 @@ class Writer:
         """Take a verdict; of two on one step in one file the later counts. Raises `RecordError` where it is on no step."""
         if not 0 <= record.step < _RANK:
             raise RecordError(
-                f"{source.path}:{line.number}: field step: expected the number of a step from 0, found {record.step}; mend or delete the line"
+                f"{source.path}:{line.number}: field step: expected a step's number from 0, found {record.step}; mend or delete the line"
             )
         self._doc += 1
         number, verdict = self._number(record.trajectory), record.verdict
         values = (self._doc, number, source.number, record.step, line.offset, len(line.data), verdict.score)
         self._run("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-        self._run("UPDATE entries SET stale = 1 WHERE n = ? AND NOT evaluated AND NOT stale", (number,))
+        if number != self._judged:
+            self._run("UPDATE entries SET stale = 1 WHERE n = ? AND NOT evaluated AND NOT stale", (number,))
+            self._judged = number
         if verdict.reason:
             self._reasons.append((self._doc, verdict.reason))
 
@@ -145,26 +150,22 @@ class Writer:
             "UPDATE entries SET kept = (SELECT kept FROM decisions WHERE decisions.n = entries.n) WHERE NOT evaluated"
         )
 
-    def sum_up(self, most: int) -> int:
-        """Say anew what comes of the verdicts on trajectories on which some are new, at most so many; how many there were."""
+    def sum_up(self, most: int) -> None:
+        """Say anew what comes of the verdicts on trajectories on which some are new, at most so many."""
+        self._judged = None
         rows = self._all("SELECT row, n, shard, steps FROM entries WHERE stale LIMIT ?", (most,))
         for row, number, shard, steps in rows:
             said: dict[str, list[Verdict | None]] = {}
             for judge, step, score in self._all(_SAID, (number, shard)):
                 if step < steps:
                     said.setdefault(judge, [None] * steps)[step] = verdict_of(score)
-            own, counting = said.get(self._judge, [None] * steps), self._those_that_count(said, steps)
-            found = tally(own, counting, self._config)
+            nothing: list[Verdict | None] = [None] * steps
+            counting = {judge: said.get(judge, nothing) for judge in self._counting}
+            found = tally(said.get(self._judge, nothing), counting, self._config)
             self._run(
                 "UPDATE entries SET stale = 0, good = ?, bad = ?, missing = ?, process = ? WHERE row = ?",
                 (found.good, found.bad, found.missing, found.process, row),
             )
-        return len(rows)
-
-    def _those_that_count(
-        self, said: Mapping[str, list[Verdict | None]], steps: int
-    ) -> Mapping[str, list[Verdict | None]]:
-        return {judge: said.get(judge, [None] * steps) for judge in self._counting}
 
     def _number(self, name: str) -> int:
         """The number of an id."""
@@ -174,11 +175,11 @@ class Writer:
             self._last = (name, number)
         return self._last[1]
 
-    def _run(self, statement: str, values: "Sequence[object] | Mapping[str, object]" = ()) -> None:
-        self._connection.execute(statement, values).close()  # type: ignore[arg-type]
+    def _run(self, statement: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> None:
+        self._connection.execute(statement, values).close()
 
-    def _all(self, statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
-        return self._connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+    def _all(self, statement: str, values: Sequence[Value]) -> list[Any]:
+        return self._connection.execute(statement, values).fetchall()
 
 
 def verdict_of(score: float | None) -> Verdict:
