@@ -112,7 +112,8 @@ class Groups:
         states = sum(one.judged >= least for one in self.measured(state.update))
         judged = sum(action.score is not None for action in state.actions)
         return tuple(
-            None if action.score is None else action.weight * judged * states + 0.0 for action in state.actions
+            None if action.score is None else round(action.weight * judged * states, 4) + 0.0
+            for action in state.actions
         )
 
 
