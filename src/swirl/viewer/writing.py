@@ -17,7 +17,7 @@ from swirl.viewer.sources import Source
 _RANK = 1 << 32
 """Lines of a file, at most: an entry's place is its file's rank, then its line."""
 _LARGEST = 1 << 62
-Value = str | float | None
+Value = str | int | float | None
 _INSERT = """
 INSERT INTO entries SELECT
     :row, :n, :file, :shard, :evaluated, :place, :line, :offset, :length, :task, :stop, :steps, :calls, :errors, :tokens, :characters,
