@@ -158,9 +158,8 @@ def test_nothing_is_said_of_a_training_that_goes_well() -> None:
 @pytest.mark.parametrize(
     ("first", "last", "about"),
     [
-        ({"malformed": 0.01}, {"malformed": 0.2}, "Malformed actions"),
+        ({"malformed": 0.01}, {"malformed": 0.2}, "Malformed actions grow"),
         ({}, {"truncated": 0.3}, "Actions cut short"),
-        ({"kl": 0.0}, {"kl": 4.0}, "KL is high"),
         ({"entropy": 0.5}, {"entropy": 0.05}, "Entropy has collapsed"),
         ({}, {"signal": 0.1}, "Little signal"),
     ],
@@ -174,15 +173,28 @@ def test_a_training_that_goes_wrong_is_warned_of(first: dict, last: dict, about:
 def test_verdicts_that_are_missing_unevenly_are_warned_of() -> None:
     update = metrics(1, sampled=ByAction(tool_call=6, answer=2), missing=ByAction(answer=2))
     [concern] = concerns.of_training([update])
-    assert "2 of 8 verdicts" in concern.sentence
     assert "100.0 % of answers" in concern.sentence
+    assert "25.0 % of all" in concern.sentence
+    assert list(concerns.of_training([metrics(1, missing=ByAction(tool_call=2, answer=1))])) == []
 
 
-def test_reward_that_grows_without_accuracy_is_warned_of() -> None:
-    updates = [metrics(update, reward=update / 20) for update in range(1, 21)]
-    summary = {"gain": {"mean": -0.01, "ci95": [-0.1, 0.1]}}
-    assert warned(list(concerns.of_summary(summary, updates))) == ["Judge drift"]
-    assert warned(list(concerns.of_summary({"gain": {"mean": 0.1, "ci95": [0, 0.2]}}, updates))) == []
+def test_what_the_report_warns_of_is_warned_of_here_with_where_to_look() -> None:
+    updates = [metrics(update, kl=9.0, reward=update / 20) for update in range(1, 21)]
+    found = list(concerns.alarming(updates, {"gain": {"mean": -0.01, "ci95": [-0.1, 0.1]}}, ["verdicts.jsonl"]))
+    told = {"KL": "training", "Reward without accuracy": "judge", "Calibration out of date": "judge"}
+    assert {each.about: each.view for each in found} == told
+    assert all(
+        each.sentence[:1].isupper() or each.sentence[:1].isdigit()
+        for each in found
+        if each.about != "Calibration out of date"
+    )
+
+
+def test_a_judge_that_disagrees_with_those_who_know_is_warned_of() -> None:
+    agreement = {"judge": "rule", "against": "solver", "accuracy": 0.6, "n": 50}
+    [concern] = concerns.of_summary({"agreement": agreement})
+    assert "on 60.0 % of 50 steps alone" in concern.sentence
+    assert list(concerns.of_summary({"agreement": {**agreement, "accuracy": 0.9}})) == []
 
 
 def test_a_file_that_has_changed_since_its_stage_ended_is_warned_of(run: Path) -> None:

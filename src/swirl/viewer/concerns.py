@@ -1,4 +1,5 @@
-"""What somebody who looks at a run should be warned of, in words: pure functions of what is known of it.
+"""What somebody who looks at a run should be warned of, in words: what the report tells too (`swirl.alarms`), where to look for more, and
+what takes a closer look at training, judge and files.
 
 The limits are ours, and rules of thumb: each sentence says what was found, so that one can judge for oneself.
 """
@@ -10,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from swirl.alarms import MISSING, alarms
 from swirl.calibrated import Calibration, digest_of
 from swirl.judges.calibration import Rate
 from swirl.manifest import Manifest
@@ -21,8 +23,6 @@ FEWEST = 8
 _MALFORMED = 0.05
 """A share of malformed actions that grew by more than this."""
 _TRUNCATED = 0.1
-_KL = 0.25
-"""Nats a token to the initial policy."""
 _ENTROPY = 0.25
 """What is left of it, of what there was at first."""
 _SIGNAL = 0.2
@@ -48,6 +48,29 @@ class Concern(Struct, frozen=True, kw_only=True):
     """What that view is asked for."""
 
 
+_VIEWS: Mapping[str, str] = {
+    "missing rewards": "training",
+    "malformed actions": "training",
+    "KL": "training",
+    "drift in training": "training",
+    "reward without accuracy": "judge",
+    "calibration out of date": "judge",
+}
+"""What an alarm is about -> the view that shows more."""
+
+
+def alarming(
+    updates: Sequence[Metrics], summary: Mapping[str, Any] | None, changed: Sequence[str] = ()
+) -> Iterator[Concern]:
+    """What the report tells too.
+
+    >>> [concern.view for concern in alarming([], None, ["verdicts.jsonl"])]
+    ['judge']
+    """
+    for about, told in alarms(updates, None, summary, changed):
+        yield Concern(about=_begun(about), sentence=_spaced(_begun(told)), view=_VIEWS.get(about, ""))
+
+
 def of_verdicts(good: int, bad: int, missing: int) -> Iterator[Concern]:
     """Verdicts on the recorded steps that are missing.
 
@@ -55,63 +78,51 @@ def of_verdicts(good: int, bad: int, missing: int) -> Iterator[Concern]:
     ['5 of 100 verdicts on recorded steps are missing (5.0 %); they count neither as good nor as bad.']
     """
     total = good + bad + missing
-    if missing:
-        share = f"{missing:,} of {total:,} verdicts on recorded steps are missing ({missing / total:.1%})".replace(
-            "%", " %"
-        )
+    if missing and missing >= MISSING * total:
+        share = _spaced(f"{missing:,} of {total:,} verdicts on recorded steps are missing ({missing / total:.1%})")
         sentence = f"{share}; they count neither as good nor as bad."
         yield Concern(about="Missing verdicts", sentence=sentence, view="trajectories", asked={"verdict": "missing"})
 
 
 def of_training(updates: Sequence[Metrics]) -> Iterator[Concern]:
-    """What learning curves say: missing verdicts, malformed and truncated actions, KL, entropy, states that teach nothing."""
-    yield from _missing(updates)
+    """How training goes: verdicts missing unevenly, malformed actions that grow, cut ones, entropy, states that teach nothing."""
+    yield from _uneven(updates)
     if len(updates) < FEWEST:
         return
     part = max(1, len(updates) // 4)
     first, last = updates[:part], updates[-part:]
     yield from _malformed(first, last)
-    yield from _far(last)
     yield from _entropy(first, last)
     yield from _signal(last)
 
 
-def _missing(updates: Sequence[Metrics]) -> Iterator[Concern]:
+def _uneven(updates: Sequence[Metrics]) -> Iterator[Concern]:
     missing, asked = sum(each.missing.total for each in updates), sum(each.num_samples for each in updates)
-    if not missing:
-        return
     kinds = {"tool calls": "tool_call", "answers": "answer", "malformed actions": "malformed"}
     shares = {
         name: sum(getattr(each.missing, kind) for each in updates) / total
         for name, kind in kinds.items()
         if (total := sum(getattr(each.sampled, kind) for each in updates))
     }
-    uneven = [f"{share:.1%} of {name}" for name, share in shares.items() if share > _UNEVEN * missing / asked]
-    more = f", and unevenly ({', '.join(uneven)}), which biases the gradient" if uneven else ""
-    sentence = (
-        f"{missing:,} of {asked:,} verdicts on actions sampled in training are missing ({missing / asked:.1%}){more}."
-    )
-    yield Concern(about="Missing verdicts in training", sentence=_spaced(sentence), view="training")
+    uneven = [
+        f"{share:.1%} of {name}" for name, share in shares.items() if missing and share > _UNEVEN * missing / asked
+    ]
+    if uneven:
+        sentence = (
+            f"Verdicts on {', '.join(uneven)} are missing, but on {missing / asked:.1%} of all actions sampled in training: "
+            "that biases the gradient."
+        )
+        yield Concern(about="Missing verdicts, unevenly", sentence=_spaced(sentence), view="training")
 
 
 def _malformed(first: Sequence[Metrics], last: Sequence[Metrics]) -> Iterator[Concern]:
     before, now = _mean(first, "malformed"), _mean(last, "malformed")
     if now - before > _MALFORMED:
         sentence = f"The share of malformed actions grew from {before:.1%} in training's first quarter to {now:.1%} in its last."
-        yield Concern(about="Malformed actions", sentence=_spaced(sentence), view="training")
+        yield Concern(about="Malformed actions grow", sentence=_spaced(sentence), view="training")
     if (cut := _mean(last, "truncated")) > _TRUNCATED:
         sentence = f"{cut:.1%} of actions in training's last quarter were cut at train.max_tokens; a higher limit may be needed."
         yield Concern(about="Actions cut short", sentence=_spaced(sentence), view="training")
-
-
-def _far(last: Sequence[Metrics]) -> Iterator[Concern]:
-    kl, tokens = _mean(last, "kl"), _mean(last, "mean_tokens")
-    if tokens and kl / tokens > _KL:
-        sentence = (
-            f"KL to the initial policy is {kl:.2f} nats an action ({kl / tokens:.2f} a token) in training's last quarter; a larger "
-            "train.kl_weight or a smaller learning rate would hold it nearer."
-        )
-        yield Concern(about="KL is high", sentence=sentence, view="training")
 
 
 def _entropy(first: Sequence[Metrics], last: Sequence[Metrics]) -> Iterator[Concern]:
@@ -131,11 +142,8 @@ def _signal(last: Sequence[Metrics]) -> Iterator[Concern]:
         yield Concern(about="Little signal", sentence=_spaced(sentence), view="training")
 
 
-def of_judge(run: Path, found: Calibration, told: Manifest | None) -> Iterator[Concern]:
-    """A calibration that is out of date, a judge that lets bad steps pass."""
-    if files := out_of_date(run, found, told):
-        sentence = f"The judge's calibration is of files that have changed since ({', '.join(files)})."
-        yield Concern(about="Calibration out of date", sentence=sentence, view="judge")
+def of_judge(found: Calibration) -> Iterator[Concern]:
+    """A judge that lets bad steps pass."""
     wrong: Rate = found.measures.errors.false_positive
     if wrong.share is not None and wrong.share > _ACCEPTS:
         low, high = (f"{end:.2f}" for end in wrong.ci95)
@@ -157,8 +165,8 @@ def _differs(run: Path, name: str, known: str, told: Manifest | None) -> bool:
     return path.stat().st_size <= _LARGE and of_file(path, digest_of) != known
 
 
-def of_summary(summary: Mapping[str, Any], updates: Sequence[Metrics]) -> Iterator[Concern]:
-    """A judge that sees something else than those who know: it agrees with them too seldom, or its rewards grow and accuracy does not."""
+def of_summary(summary: Mapping[str, Any]) -> Iterator[Concern]:
+    """A judge that agrees too seldom with one that knows the solutions."""
     agreement = summary.get("agreement")
     if agreement and agreement["accuracy"] < _AGREES:
         sentence = (
@@ -166,15 +174,6 @@ def of_summary(summary: Mapping[str, Any], updates: Sequence[Metrics]) -> Iterat
             f"{agreement['accuracy']:.1%} of {agreement['n']:,} steps alone."
         )
         yield Concern(about="Judge disagrees", sentence=_spaced(sentence), view="judge")
-    gain, part = summary.get("gain") or (summary.get("greedy") or {}).get("gain"), len(updates) // 4
-    if gain and len(updates) >= FEWEST:
-        before, now = _mean(updates[:part], "reward"), _mean(updates[-part:], "reward")
-        if now - before > 0.05 and gain["mean"] <= 0:
-            sentence = (
-                f"Reward grew from {before:.2f} to {now:.2f}, accuracy on held-out questions did not ({100 * gain['mean']:+.1f} points): "
-                "the policy may have learnt what the judge likes."
-            )
-            yield Concern(about="Judge drift", sentence=sentence, view="judge")
 
 
 def of_files(run: Path, told: Manifest | None) -> Iterator[Concern]:
@@ -196,6 +195,10 @@ def _mean(updates: Sequence[Metrics], name: str) -> float:
     """Of those that have it, NaN of none, which no comparison holds for."""
     values = [value for each in updates if (value := getattr(each, name)) is not None]
     return math.fsum(values) / len(values) if values else math.nan
+
+
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _spaced(sentence: str) -> str:

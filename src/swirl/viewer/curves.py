@@ -3,34 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 from swirl import plots
+from swirl.learning import MALFORMED, REWARD, counts, series
 from swirl.train import Metrics
 from swirl.viewer.cached import drawn
 
-FEW: Mapping[str, str] = {
-    "reward": "reward (mean verdict)",
-    "kl": "KL to the initial policy (nats an action)",
-    "malformed": "malformed (share)",
-}
-"""What an overview shows."""
-ALL: Mapping[str, str] = {
-    "reward": "reward (mean verdict)",
+MORE: Mapping[str, str] = {
     "good": "judged good (share)",
-    "kl": "KL to the initial policy (nats an action)",
     "entropy": "entropy (nats a token)",
-    "signal": "states with a signal (share)",
-    "malformed": "malformed (share)",
     "truncated": "cut at the limit (share)",
-    "missing": "missing verdicts (count)",
-    "loss": "loss",
     "grad_norm": "norm of the gradient",
     "mean_tokens": "tokens an action (mean)",
     "learning_rate": "learning rate",
-    "drift": "drift in training (nats a token)",
 }
-IMITATED: Mapping[str, str] = {name: ALL[name] for name in ("loss", "grad_norm", "learning_rate")}
-"""What supervised training has."""
-_JUDGED, _SAMPLED = ("reward", "good"), ("malformed", "truncated")
-"""Means of 0s and 1s, over the actions that have a verdict, and over all."""
+"""What a report has no room for: a figure of an update -> what its curve is called."""
+KL = "KL to the initial policy (nats an action)"
+FEW = (REWARD, KL, MALFORMED)
+"""What an overview shows."""
 
 
 def drawn_up_to(updates: int, of: int) -> int:
@@ -43,17 +31,19 @@ def drawn_up_to(updates: int, of: int) -> int:
     return updates if updates >= of else updates - updates % max(1, updates // 20)
 
 
-def curves(updates: Sequence[Metrics], names: Mapping[str, str]) -> str:
-    """Some figures over the updates, with a band where they are shares of what was sampled."""
-    counts = {
-        label: [each.num_samples - (each.missing.total if name in _JUDGED else 0) for each in updates]
-        for name, label in names.items()
-        if name in (*_JUDGED, *_SAMPLED)
+def curves(updates: Sequence[Metrics], few: Sequence[str] = ()) -> str:
+    """All figures over the updates, or a few of them, with a band where they are shares of what was sampled."""
+    more = {label: [getattr(each, name) for each in updates] for name, label in MORE.items()}
+    shown = {**series(updates), **more}
+    counted = {
+        **counts(updates),
+        MORE["good"]: counts(updates)[REWARD],
+        MORE["truncated"]: counts(updates)[MALFORMED],
     }
-    return drawn(
-        plots.curves, {label: [_value(each, name) for each in updates] for name, label in names.items()}, counts
-    )
+    return drawn(plots.curves, {name: shown[name] for name in few or _in_order(shown)}, counted)
 
 
-def _value(update: Metrics, name: str) -> float | None:
-    return float(update.missing.total) if name == "missing" else getattr(update, name)
+def _in_order(shown: Mapping[str, object]) -> Sequence[str]:
+    """Reward first, and beside it what it is made of."""
+    first = (REWARD, MORE["good"], KL, MORE["entropy"])
+    return [*first, *(name for name in shown if name not in first)]

@@ -97,24 +97,30 @@ def _evaluated(summary: Part, headline: Sequence[Accuracy]) -> dict[str, Any]:
 
 def _warnings(run: Opened, summary: Part, updates: Sequence[Metrics]) -> Iterator[Concern]:
     told = progress.known_manifest(run.path)
+    changed: Sequence[str] = ()
     judged = [growing.verdicts(path) for path in progress.shards(run.path, JudgedStep.FILE)]
     yield from concerns.of_verdicts(
         *(sum(getattr(each, kind) for each in judged) for kind in ("good", "bad", "missing"))
     )
-    yield from concerns.of_training(updates)
     try:
         calibration = read_calibration(run.path)
     except SwirlError as error:
         yield Concern(about="Calibration", sentence=str(error))
     else:
-        if calibration is not None:
-            yield from concerns.of_judge(run.path, calibration, told)
-        elif run.config.judge.name == "model":
-            sentence = f"Nobody knows how far this judge can be trusted: `swirl judge {run.path} --calibrate TRUTH` measures it."
-            yield Concern(about="Judge not calibrated", sentence=sentence, view="judge")
-    if summary.found:
-        yield from concerns.of_summary(summary.found, updates)
+        changed = concerns.out_of_date(run.path, calibration, told) if calibration else ()
+        yield from concerns.of_judge(calibration) if calibration else _uncalibrated(run)
+    yield from concerns.alarming(updates, summary.found, changed)
+    yield from concerns.of_training(updates)
+    yield from concerns.of_summary(summary.found or {})
     yield from concerns.of_files(run.path, told)
+
+
+def _uncalibrated(run: Opened) -> Iterator[Concern]:
+    if run.config.judge.name == "model":
+        sentence = (
+            f"Nobody knows how far this judge can be trusted: `swirl judge {run.path} --calibrate TRUTH` measures it."
+        )
+        yield Concern(about="Judge not calibrated", sentence=sentence, view="judge")
 
 
 def _rounds(summary: Part) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from swirl.errors import ConfigError
 from swirl.train import Metrics
 from swirl.viewer import baselines, growing
-from swirl.viewer.curves import ALL, IMITATED, curves, drawn_up_to
+from swirl.viewer.curves import curves, drawn_up_to
 from swirl.viewer.groups import By, Groups
 from swirl.viewer.growing import Took
 from swirl.viewer.headline import metrics_of
@@ -66,9 +66,9 @@ def view(run: Opened, asked: Asked) -> Page:
         "standing_out": {by: _standing_out(run, groups, by) for by in STANDING_OUT} if recorded else {},
         "warm_start": {"updates": len(warm.found), "last": warm.found[-1] if warm.found else None},
     }
-    plots = {"curves": curves(updates[:drawn], ALL)} if updates else {}
+    plots = {"curves": curves(updates[:drawn])} if updates else {}
     if warm.found:
-        plots["warm_start"] = curves(warm.found, IMITATED)
+        plots["warm_start"] = curves(warm.found)
     return Page("Training", data, _python(run, bool(updates), bool(warm.found)), plots)
 
 
