@@ -13,12 +13,15 @@ MORE: Mapping[str, str] = {
     "truncated": "cut at the limit (share)",
     "grad_norm": "norm of the gradient",
     "mean_tokens": "tokens an action (mean)",
-    "learning_rate": "learning rate",
 }
 """What a report has no room for: a figure of an update -> what its curve is called."""
 KL = "KL to the initial policy (nats an action)"
 FEW = (REWARD, KL, MALFORMED)
 """What an overview shows."""
+IMITATED = ("loss", MORE["grad_norm"], MORE["mean_tokens"])
+"""What supervised training has."""
+_LEFT_OUT = ("tokens read, of all rows (share)", "states that share nothing (share)")
+"""What drawing is spared: an update's own page has it."""
 
 
 def drawn_up_to(updates: int, of: int) -> int:
@@ -46,4 +49,4 @@ def curves(updates: Sequence[Metrics], few: Sequence[str] = ()) -> str:
 def _in_order(shown: Mapping[str, object]) -> Sequence[str]:
     """Reward first, and beside it what it is made of."""
     first = (REWARD, MORE["good"], KL, MORE["entropy"])
-    return [*first, *(name for name in shown if name not in first)]
+    return [*first, *(name for name in shown if name not in (*first, *_LEFT_OUT))]

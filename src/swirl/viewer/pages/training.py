@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from swirl.errors import ConfigError
 from swirl.train import Metrics
 from swirl.viewer import baselines, growing
-from swirl.viewer.curves import curves, drawn_up_to
+from swirl.viewer.curves import IMITATED, curves, drawn_up_to
 from swirl.viewer.groups import By, Groups
 from swirl.viewer.growing import Took
 from swirl.viewer.headline import metrics_of
@@ -68,7 +68,7 @@ def view(run: Opened, asked: Asked) -> Page:
     }
     plots = {"curves": curves(updates[:drawn])} if updates else {}
     if warm.found:
-        plots["warm_start"] = curves(warm.found)
+        plots["warm_start"] = curves(warm.found, IMITATED)
     return Page("Training", data, _python(run, bool(updates), bool(warm.found)), plots)
 
 
