@@ -73,7 +73,8 @@ def undisturbed(tmp_path: Path) -> dict[str, bytes]:
 def test_what_is_written(undisturbed: dict[str, bytes]) -> None:
     folders = {str(Path(name).parent) for name in undisturbed}
     assert folders == {".", "model", "checkpoints/update-000004", "checkpoints/update-000005"}
-    assert undisturbed["metrics.jsonl"].count(b"\n") == 5
+    lines = {name: data.count(b"\n") for name, data in undisturbed.items() if name.endswith(".jsonl")}
+    assert lines == {"metrics.jsonl": 5, "samples.jsonl": 5 * 4, "probes.jsonl": 4 * 4}
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 5])
@@ -147,10 +148,11 @@ def test_a_full_disk_is_said_and_costs_nothing_but_time(
     assert contents(tmp_path / "cut") == undisturbed
 
 
-def test_a_torn_metrics_line_is_dropped(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("file", ["metrics.jsonl", "samples.jsonl", "probes.jsonl"])
+def test_a_torn_line_is_dropped(file: str, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     with pytest.raises(Cut):
         start(tmp_path, "cut", CutJudge(4))
-    with (tmp_path / "cut/metrics.jsonl").open("ab") as stream:
+    with (tmp_path / "cut" / file).open("ab") as stream:
         stream.write(b'{"schema":"swirl.upd')
     start(tmp_path, "cut")
     assert contents(tmp_path / "cut") == undisturbed

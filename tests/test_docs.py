@@ -29,6 +29,7 @@ from swirl.run import Call, Run
 from swirl.selection import Selection
 from swirl.services.ledger import Request
 from swirl.train import Metrics
+from swirl.train.recorded import Probe, SampledState
 from swirl.types import JudgedStep, Trajectory
 from swirl.where import FIELDS
 
@@ -39,7 +40,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 READING = ("show", "stats", "verify", "--explain")
 """Words of commands that read a run and write nothing: those in documents are really run."""
-RECORDS = (Trajectory, JudgedStep, Selection, EvaluatedTrajectory, Metrics, Call, Request)
+RECORDS = (Trajectory, JudgedStep, Selection, EvaluatedTrajectory, Metrics, SampledState, Probe, Call, Request)
 """What the files of a run hold."""
 MADE = index.Manifest(passages=0, engine="bm25", versions={}, files={})
 

@@ -23,6 +23,7 @@ from swirl.records import read
 from swirl.train import Metrics, TrainConfig, ranks
 from swirl.train.loop import train
 from swirl.train.ranks import leading, rank, share, together
+from swirl.train.recorded import Probe, SampledState
 from swirl.train.sft import finetune
 from swirl.types import Verdict, VerdictStatus
 from test_checkpoint import DEMONSTRATIONS, STATES, Cut, CutJudge
@@ -108,6 +109,31 @@ def assert_same_metrics(found: Path, expected: Path, coarse: bool = False) -> No
 @pytest.mark.parametrize("name", RUNS)
 def test_metrics_of_two_processes_are_those_of_one(name: str, parallel: str, folder: Path) -> None:
     assert_same_metrics(folder / parallel / name, folder / "alone" / name, coarse="dtype" in RUNS[name][1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("name", ["rloo", "fewer states than processes", "grpo", "dpo", "k1", "adapters"])
+def test_two_processes_put_on_record_what_one_would(name: str, parallel: str, folder: Path) -> None:
+    """All that is sampled in the first update, to rounding, and what both policies say of it."""
+    found, expected = [first_of(folder / way / name) for way in (parallel, "alone")]
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        assert one == pytest.approx(other, abs=2e-4)
+    for file, kind in ((SampledState.FILE, SampledState), (Probe.FILE, Probe)):
+        numbers = [len(list(read(folder / way / name / file, kind))) for way in (parallel, "alone")]
+        assert numbers[0] == numbers[1]
+
+
+def first_of(folder: Path) -> list[list[Any]]:
+    """What is said of each token of the first update's actions: its number, its three log-probabilities, and what its action counts."""
+    samples = [each for each in read(folder / SampledState.FILE, SampledState) if each.update == 1]
+    probes = {each.place: each for each in read(folder / Probe.FILE, Probe) if each.checkpoint == 0}
+    return [
+        [*action.token_ids, *action.logprobs, *action.initial_logprobs, *probed, action.weight]
+        for state in samples
+        for action, probed in zip(state.actions, probes[state.place].logprobs, strict=True)
+    ]
 
 
 @pytest.mark.slow

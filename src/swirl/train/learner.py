@@ -137,7 +137,7 @@ class Learner:
 
     def reference_log_probability(self, pairs: Sequence[Pair]) -> dict[Pair, float]:
         """Log-probability of each distinct (context, action) pair under the initial policy."""
-        with reference(self.lm) as network:
+        with torch.no_grad(), reference(self.lm) as network:
             self.initial = self._said(network, pairs)
         return {pair: math.fsum(logprobs) for pair, logprobs in self.initial.items()}
 

@@ -21,7 +21,7 @@ class SampledAction(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     token_ids: tuple[int, ...]
     """Exactly the ids that were sampled, thinking and overrun included."""
     tokens: tuple[str, ...]
-    """What each id reads as after other text; one that is no whole character by itself reads as U+FFFD."""
+    """What each id reads as after the one before it; one that is no whole character by itself reads as U+FFFD."""
     logprobs: tuple[float, ...]
     """Log-probability of each id as it was sampled."""
     initial_logprobs: tuple[float, ...] = ()

@@ -6,7 +6,8 @@ by all, each its share.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, takewhile
+from functools import lru_cache
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ from swirl.train.learner import Learner
 from swirl.train.ranks import leading, share, together
 from swirl.train.recorded import Probe, SampledAction, SampledState
 from swirl.types import Step, Trajectory, Verdict
+
+_PAIRS = 2**16
+"""Of neighbouring tokens whose texts are kept at hand."""
 
 
 class Probed(NamedTuple):
@@ -125,18 +129,16 @@ class Recording:
     def _write(self, update: Update, initial: Mapping[Pair, Sequence[float]]) -> None:
         if self._samples is not None:
             self._samples.append(list(sampled_states(update, initial, self._texts)))
-        if self._probes is not None and self._before:
-            self._probes.append(self._before)
+        self._append(self._before)
 
     def probe(self, checkpoint: int) -> None:
         """Write what the policy, after so many updates, says of the probed actions."""
         records = self._ask(checkpoint)
+        leading(lambda: self._append(records))
 
-        def write() -> None:
-            if self._probes is not None and records:
-                self._probes.append(records)
-
-        leading(write)
+    def _append(self, records: Sequence[Probe]) -> None:
+        if self._probes is not None and records:
+            self._probes.append(records)
 
     def close(self) -> None:
         """Close the files."""
@@ -170,25 +172,24 @@ class Recording:
 
 
 class TokenTexts:
-    """What tokens read as, each by itself but after other text: some tokenizers take the space before a first token away."""
+    """What tokens read as, each after the one before it: there, some tokenizers begin a word with a space, or leave that out."""
 
     def __init__(self, lm: LanguageModel) -> None:
         self._tokenizer = lm.tokenizer
-        self._before = lm.chat.encode("a")
-        self._known: dict[int, str] = {}
+        self._after = lru_cache(_PAIRS)(self._read)
 
     def of(self, ids: Sequence[int]) -> tuple[str, ...]:
         """The text of each id."""
-        return tuple(self._of(one) for one in ids)
+        return tuple(self._after(*pair) for pair in pairwise([None, *ids]))
 
-    def _of(self, one: int) -> str:
-        if one not in self._known:
-            before, both = self._decode(self._before), self._decode([*self._before, one])
-            self._known[one] = both.removeprefix(before) if both.startswith(before) else self._decode([one])
-        return self._known[one]
+    def _read(self, before: int | None, one: int) -> str:
+        if before is None:
+            return self._decode(one)
+        known, both = self._decode(before), self._decode(before, one)
+        return both.removeprefix(known) if both.startswith(known) else self._decode(one)
 
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    def _decode(self, *ids: int) -> str:
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
 
