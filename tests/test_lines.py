@@ -33,7 +33,7 @@ def _data(*notes: Note) -> bytes:
 NOTES = st.lists(st.builds(Note, st.sampled_from("ab"), st.integers(0, 3), st.floats(-2, 2)), max_size=12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(NOTES, st.integers(1, 40))
 def test_a_file_that_grows_piece_by_piece_is_known_as_one_that_was_there(
     tmp_path_factory: object, notes: list[Note], piece: int
@@ -118,3 +118,14 @@ def test_without_time_it_reads_a_line_at_a_time_and_says_that_there_is_more(tmp_
         pass
     assert lines.numbers() == [0, 1, 2, 3, 4]
     assert lines.state().complete
+
+
+def test_a_file_that_was_empty_and_is_replaced_is_followed(tmp_path: Path) -> None:
+    path, other = tmp_path / "notes.jsonl", tmp_path / "other.jsonl"
+    path.touch()
+    lines = _lines(path)
+    assert not lines.refresh()
+    other.write_bytes(_data(Note("a", 1)))
+    other.replace(path)
+    assert lines.refresh()
+    assert lines.numbers() == [1]

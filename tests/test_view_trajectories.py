@@ -176,7 +176,7 @@ def test_tokens_say_how_each_moved_from_checkpoint_to_checkpoint(seen: Viewing) 
     name = _rows(seen)[0]["id"]
     best = _one(seen, name)["steps"][0]["group"]["actions"][0]
     labels = [column["label"] for column in best["columns"]]
-    assert labels == ["initial policy, before training", "when sampled", "checkpoint 5", "checkpoint 10"]
+    assert labels == ["before training", "when sampled", "checkpoint 5", "checkpoint 10"]
     for row in best["rows"]:
         first, last = row["cells"][0]["logprob"], row["cells"][-1]["logprob"]
         assert row["moved"] == pytest.approx(last - first)

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from finished_run import finished_run
 from sampled import probe_of, put_on_record, sampled_action, sampled_state
 from swirl.train.advantages import leave_one_out, weigh
 from swirl.train.recorded import SampledState
 from swirl.viewer.groups import Groups, gain_of
+from swirl.viewer.shelf import Opened
 
 
 def _groups(run: Path, *records: SampledState) -> Groups:
@@ -99,3 +101,17 @@ def test_a_run_without_samples_has_none(tmp_path: Path) -> None:
     groups = Groups(tmp_path)
     assert not groups.refresh()
     assert groups.updates() == groups.of_update(1) == groups.largest("kl") == groups.probes("t", "q", 0) == []
+
+
+def test_a_page_is_another_once_more_of_what_was_sampled_is_known(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    opened = Opened(run, "run", tmp_path)
+    put_on_record(run, sampled_state(1, 0, sampled_action("a"), trajectory="mine"))
+    before = opened.version()
+    assert opened.groups.of_state("world", "mine", 0)
+    assert opened.version() != before
+    assert not opened.follow()
+    put_on_record(run, sampled_state(2, 0, sampled_action("a"), trajectory="mine"))
+    assert opened.follow()
+    assert [visit.update for visit in opened.groups.visits("world", "mine", 0)] == [1, 2]
+    opened.close()

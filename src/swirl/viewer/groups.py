@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from swirl.train.recorded import Probe, SampledAction, SampledState
-from swirl.viewer.lines import About, Followed, Line, Lines
+from swirl.viewer.lines import About, Line, Lines, Progress
 
 By = Literal["advantage", "disagreement", "kl"]
 """What states can be ranked by."""
@@ -57,7 +57,7 @@ class Groups:
         changed = [lines.refresh(budget) for lines in (self._samples, self._probes)]
         return any(changed)
 
-    def state(self) -> Followed:
+    def state(self) -> Progress:
         """How far the samples are read; its version also tells of the probes."""
         samples, probes = self._samples.state(), self._probes.state()
         return samples._replace(version=samples.version + probes.version)

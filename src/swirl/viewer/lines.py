@@ -8,16 +8,18 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from swirl.viewer.following import Followed
+from swirl.viewer.following import Line as Following
+
 T = TypeVar("T", bound=msgspec.Struct)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError, ArithmeticError)
-_TAIL = 4096
-"""Bytes before where reading ended, by which a file is known again."""
 
 
 class About(NamedTuple):
@@ -38,7 +40,7 @@ class Line(NamedTuple):
     figures: tuple[float, ...]
 
 
-class Followed(NamedTuple):
+class Progress(NamedTuple):
     """How far a file is known."""
 
     records: int
@@ -69,9 +71,8 @@ class Lines(Generic[T]):
         self._forget()
 
     def _forget(self) -> None:
-        self._file: tuple[int, int] | None = None
-        self._end = self._size = self._unreadable = 0
-        self._tail = b""
+        self._file = Followed(self.path)
+        self._unreadable = self._size = 0
         self._offsets, self._numbers, self._before = array("q"), array("q"), array("q")
         self._last: dict[int, int] = {}
         """Hash of a key -> its last record; `_before` leads to the one before, of the same hash."""
@@ -82,39 +83,28 @@ class Lines(Generic[T]):
         """Read on for so many seconds; whether anything has changed."""
         until = time.monotonic() + budget
         with self._lock:
-            was = (self._end, len(self._offsets), self._file, self._size)
-            try:
-                with self.path.open("rb") as stream:
-                    self._read_on(stream, until)
-            except OSError:
+            stood = self._file.offset == 0 or self._file.stands()
+            if self._file.offset == 0 or not stood:
                 self._forget()
-            changed = was != (self._end, len(self._offsets), self._file, self._size)
+            before = self._file.offset
+            self._read_on(until)
+            changed = not stood or self._file.offset != before
             self._version += changed
             return changed
 
-    def _read_on(self, stream: BinaryIO, until: float) -> None:
-        found = self.path.stat()
-        if (found.st_dev, found.st_ino) != self._file or found.st_size < self._end or not self._is_same(stream):
-            self._forget()
-        self._file, self._size = (found.st_dev, found.st_ino), found.st_size
-        stream.seek(self._end)
-        for line in stream:
-            if not line.endswith(b"\n"):
-                self._size = self._end  # its writer ends it, or cuts it off
-                return
-            self._take(line)
-            self._end += len(line)
-            self._tail = (self._tail + line)[-_TAIL:]
-            if time.monotonic() > until:
-                return
+    def _read_on(self, until: float) -> None:
+        there = self._file.size()
+        with closing(self._file.lines()) as lines:
+            for line in lines:
+                self._take(line)
+                if time.monotonic() > until:
+                    self._size = max(there, self._file.offset)
+                    return
+        self._size = self._file.offset  # what is left is half a line, which its writer ends or cuts off
 
-    def _is_same(self, stream: BinaryIO) -> bool:
-        stream.seek(self._end - len(self._tail))
-        return stream.read(len(self._tail)) == self._tail
-
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: Following) -> None:
         try:
-            about = self._about(line)
+            about = self._about(line.data)
             key, row = _hash(about.key), len(self._offsets)
             for values, figure in zip(self._values, about.figures, strict=True):
                 values.append(figure)
@@ -124,15 +114,15 @@ class Lines(Generic[T]):
                 del values[len(self._offsets) :]
             self._unreadable += 1
             return
-        self._offsets.append(self._end)
+        self._offsets.append(line.offset)
         self._before.append(self._last.get(key, -1))
         self._last[key] = row
         self._of_number.setdefault(about.number, array("q")).append(row)
 
-    def state(self) -> Followed:
+    def state(self) -> Progress:
         """How far it is."""
         with self._lock:
-            return Followed(len(self._offsets), self._end, self._size, self._version, self._unreadable)
+            return Progress(len(self._offsets), self._file.offset, self._size, self._version, self._unreadable)
 
     def about(self, *key: str) -> list[Line]:
         """Where the records about something are, in the order of the file; seldom one about something else is among them."""

@@ -143,7 +143,7 @@ def _joined(columns: Sequence[Column]) -> list[Column]:
     found = [columns[0]]
     for column in columns[1:]:
         if _equal(found[-1].logprobs, column.logprobs):
-            found[-1] = Column(f"{found[-1].label}, {column.label}", found[-1].logprobs)
+            found[-1] = Column(_BEFORE, found[-1].logprobs)
         else:
             found.append(column)
     return found

@@ -109,7 +109,7 @@ def _menus(query: Query, facets: Facets, steps: Mapping[int, int]) -> Iterator[d
     ]
     for name, label, always, counts in shown:
         value = getattr(query, name)
-        options = [{"value": each, "label": text, "count": None} for each, text in always.items()]
+        options: list[dict[str, Any]] = [{"value": each, "label": text, "count": None} for each, text in always.items()]
         options += [{"value": each, "label": _words(each), "count": count} for each, count in counts.items()]
         if value and value not in [option["value"] for option in options]:
             options.append({"value": value, "label": _words(value), "count": None})
