@@ -21,6 +21,8 @@ from swirl.types import JudgedStep, Trajectory
 from swirl.viewer import growing
 from swirl.viewer.cached import of_file, stamp
 
+_TRAININGS = ("warm_start", "train")
+"""Stages that make exactly as much as their settings ask for."""
 State = Literal["done", "begun", "not begun"]
 LABELS = {
     "warm_start": "Warm start",
@@ -109,7 +111,7 @@ def stages(run: Path, config: RunConfig, steps: int | None = None) -> list[Stage
         count, of, unit, note = _MADE[name](run, config)
         of = steps if name == "judge" else of
         written = max((stamp(path)[0] for path in files.values()), default=0)
-        state = _state(name, told, begun=bool(count), complete=of is None or count >= of)
+        state = state_of(name, told, begun=bool(count), complete=of is None or count >= of)
         found.append(
             Stage(
                 name=name,
@@ -127,10 +129,11 @@ def stages(run: Path, config: RunConfig, steps: int | None = None) -> list[Stage
     return found
 
 
-def _state(name: str, told: Manifest | None, *, begun: bool, complete: bool) -> State:
+def state_of(name: str, told: Manifest | None, *, begun: bool, complete: bool) -> State:
+    """What a stage's state is, by the manifest, by whether it has made anything, and by whether that is all it was asked for."""
     if told is None:  # of an older version of swirl, or damaged: the files alone tell
         return "not begun" if not begun else "done" if complete else "begun"
-    if name in told.unfinished:
+    if name in told.unfinished or (begun and not complete and name in _TRAININGS):
         return "begun"
     if any(manifest.stage_of(file) == name for file in told.files):
         return "done"
