@@ -14,7 +14,8 @@ from swirl.services.ledger import Request
 from swirl.train import ByAction
 from swirl.types import JudgedStep, Verdict, VerdictStatus
 from swirl.viewer import concerns, growing, progress
-from swirl.viewer.pages import overview
+from swirl.viewer.pages import front, overview
+from swirl.viewer.shelf import Shelf
 from test_study_report import row, study
 from viewing import assert_sound, viewing
 
@@ -122,7 +123,9 @@ def test_its_python_loads_the_same(run: Path, tmp_path: Path) -> None:
         page = seen.page("")
         found: dict[str, object] = {}
         exec(overview.view(seen.run, {}).python, found)  # noqa: S102
+        exec(front.front(Shelf([run], tmp_path)).python, found)  # noqa: S102
     assert 'id="python"' in page
+    assert [each.path for each in found["runs"]] == [run]
     assert len(found["updates"]) == 3
     assert found["summary"]["n"] == 3
 
