@@ -13,7 +13,7 @@ from typing import Any
 
 from record import kept, stamp
 
-from swirl.plots import Point, bars, lines
+from swirl.plots import Point, alone, bars, lines
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "benchmarks" / "results" / "demo.json"
@@ -147,5 +147,5 @@ if __name__ == "__main__":
     readme, demo = ROOT / "README.md", json.loads(RECORD.read_text())
     text = readme_with(readme.read_text(), DEMO, table(demo))
     readme.write_text(readme_with(text, BENCHMARKS, benchmark_table()))
-    PLOT.write_text(plot(demo["summary"]))
-    CURVE.write_text(curve(kept("sharing")[0]))
+    PLOT.write_text(alone(plot(demo["summary"])))
+    CURVE.write_text(alone(curve(kept("sharing")[0])))

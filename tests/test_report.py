@@ -2,6 +2,9 @@
 
 import json
 import re
+from base64 import b64encode
+from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
+from plain_pages import broken_promises, elements
 from swirl import plots
 from swirl.errors import RecordError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When
@@ -109,7 +113,7 @@ def test_every_figure_stands_on_the_page_and_fits_the_terminal(run: Run) -> None
     for sheet in told["table"]:
         for label, *cells in rows(sheet):
             line = next(line for line in text.splitlines() if line.startswith(label))
-            assert f"<td>{label}</td>" in page
+            assert f'<th scope="row">{label}</th>' in page
             for cell in cells:
                 assert f'<td class="number">{cell}</td>' in page
                 assert cell in line
@@ -239,6 +243,114 @@ def test_the_page_needs_no_network_and_names_the_training_judge(run: Run) -> Non
     assert "mere sharpening" in page
 
 
+def page_of(run: Run) -> str:
+    write_report(run.path)
+    return (run.path / "report.html").read_text("utf-8")
+
+
+def test_nothing_on_the_page_runs_or_loads_whatever_the_records_hold(run: Run) -> None:
+    fill(run, HOSTILE)
+    page = page_of(run)
+    assert not list(broken_promises(page))
+    assert not [each for each in elements(page) if each.tag == "svg" and "script" in each.inside]
+    assert page.count("&lt;script&gt;") > 20
+
+
+def test_the_style_of_the_page_is_the_one_its_policy_allows(run: Run) -> None:
+    page = page_of(run)
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.S)
+    assert b64encode(sha256(style.encode()).digest()).decode() in page.partition("<style>")[0]
+    assert "unsafe" not in page.partition("<style>")[0]
+
+
+def test_headings_go_down_by_one_and_the_contents_lead_to_the_parts(run: Run) -> None:
+    fill(run, "text")
+    found = elements(page_of(run))
+    levels = [int(each.tag[1]) for each in found if re.fullmatch(r"h\d", each.tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert [each.tag for each in found if each.inside == ("html", "body")] == ["a", "header", "nav", "main"]
+    parts = [each.attributes["id"] for each in found if each.tag == "h2"]
+    links = [each.attributes["href"].removeprefix("#") for each in found if each.tag == "a" and "nav" in each.inside]
+    assert links == parts
+    assert {"overview", "accuracy", "figures", "changed", "training", "filter", "steps", "held-out", "run"} < set(parts)
+
+
+def test_tables_and_plots_say_what_they_are_to_those_who_cannot_see_them(run: Run) -> None:
+    fill(run, "text")
+    found = elements(page_of(run))
+    count = {tag: sum(each.tag == tag for each in found) for tag in ("table", "caption", "svg", "title", "desc")}
+    assert count["table"] == count["caption"] > 8
+    assert count["svg"] == count["desc"] == count["title"] - 1
+    assert count["svg"] >= 5
+    assert all(each.attributes.get("scope") in ("col", "row") for each in found if each.tag == "th")
+
+
+def test_what_training_sampled_at_a_state_is_shown_with_reward_and_advantage(run: Run) -> None:
+    fill(run, "text")
+    table = page_of(run).partition("Update 1: what was sampled at one state")[2].partition("</table>")[0]
+    assert "q0/0, step 1" in table
+    for told in ("GOOD", "BAD", "MISSING", ">1.00<", ">none<", ">+0.500<", ">-0.500<"):
+        assert told in table
+
+
+def test_the_page_of_a_fat_run_is_small_and_says_what_it_leaves_out(run: Run) -> None:
+    """Long texts, many steps, thousands of updates, a dozen evaluations: below 5 MB."""
+    fat = '"<' * 20_000
+    fill(run, fat, steps=30, updates=3000, actions=300)
+    for place in range(12):
+        for policy in ("before", "after"):
+            with Appender(run.evaluation / f"{policy}-t{place}-greedy.jsonl", EvaluatedTrajectory) as out:
+                out.append([long(one, fat[:4000]) for one in records(policy, "greedy", 4 if policy == "before" else 9)])
+    page = page_of(run)
+    assert len(page.encode()) < 5_000_000
+    assert "more are left out, so that the page stays small" in page
+    assert "more characters)" in page
+    assert "284 more actions were sampled there" in page
+    assert not list(broken_promises(page))
+
+
+def long(one: EvaluatedTrajectory, text: str) -> EvaluatedTrajectory:
+    steps = (Step(text=text, action=Answer(text)),) * 20
+    return structs.replace(one, trajectory=structs.replace(one.trajectory, steps=steps))
+
+
+def fill(run: Run, text: str, steps: int = 1, updates: int = 3, actions: int = 3) -> None:
+    """Trajectories, verdicts, a selection and training, full of some text."""
+    step = Step(text=text, action=Answer(text))
+    made = [structs.replace(record(i, "before", "greedy", True).trajectory, steps=(step,) * steps) for i in range(4)]
+    decisions = tuple(
+        Decision(trajectory=each.id, kept=place < 2, reason=text[:99], check=None if place < 2 else Check.STEPS)
+        for place, each in enumerate(made)
+    )
+    survival = {rule: {Check.STEPS: 2} for rule in Rule}
+    fallen = {Check.STEPS: {text[:99]: 2}}
+    judges = (text[:99],)
+    kept = Selection(
+        rule=Rule.NONE, judges=judges, num_trajectories=4, survival=survival, fallen=fallen, decisions=decisions
+    )
+    run.selection.write_bytes(document(kept))
+    scores = [
+        JudgedStep(trajectory=each.id, step=i, judge="rule", verdict=Verdict(1.0, text[:999]))
+        for each in made
+        for i in range(steps)
+    ]
+    with Appender(run.trajectories, Trajectory) as out, Appender(run.verdicts("rule"), JudgedStep) as verdicts:
+        out.append(made)
+        verdicts.append(scores)
+    about = {"num_samples": 8, "loss": 0.5, "grad_norm": 1.0, "learning_rate": 0.1, "mean_tokens": 6.0}
+    run.metrics.parent.mkdir(exist_ok=True)
+    with Appender(run.metrics, Metrics) as log:
+        log.append([Metrics(update=i + 1, reward=i / updates, kl=0.1, malformed=0.1, **about) for i in range(updates)])
+    group = [
+        {"text": text, "score": (1.0, 0.0, None)[i % 3], "reason": text, "weight": (0.5, -0.5, 0)[i % 3]}
+        for i in range(actions)
+    ]
+    state = {"schema": "swirl.sampled/1", "update": 1, "task": text, "trajectory": "q0/0", "step": 0, "actions": group}
+    (run.metrics.parent / "samples.jsonl").write_text(json.dumps(state) + "\n")
+
+
 def test_a_run_that_has_only_begun_has_a_page_that_says_what_is_missing(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", RunConfig())
     write_report(run.path)
@@ -252,7 +364,7 @@ def test_the_curves_show_what_sharing_saved_and_where_history_was_rewritten(
 ) -> None:
     about = {"num_samples": 4, "loss": 0.5, "grad_norm": 1.0, "learning_rate": 0.1, "mean_tokens": 6.0}
     drawn: dict[str, list[float | None]] = {}
-    monkeypatch.setattr(plots, "curves", lambda series: drawn.update(series) or "")
+    monkeypatch.setattr(plots, "curves", lambda series, counts: drawn.update(series) or "")
     run.metrics.unlink(missing_ok=True)
     with Appender(run.metrics, Metrics) as log:
         log.append(
@@ -405,6 +517,6 @@ def test_a_total_stands_under_the_services_where_there_are_several(run: Run) -> 
         write_report(run.path)
         page = (run.path / "report.html").read_text("utf-8")
         pages.append(page.partition("What services were asked")[2].partition("</table>")[0])
-    [_, total] = pages[0].split("<td>all</td>")
+    [_, total] = pages[0].split('<th scope="row">all</th>')
     assert [told in total for told in (">2<", ">1,234<", ">$0.7500<")] == [True] * 3
     assert ">all<" not in pages[1], "it would say the same again"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
+from plain_pages import broken_promises, elements
 from swirl.statistics import Interval
 from swirl.study import scale
 from swirl.study_report import curve, matrix, write_study_report
@@ -64,6 +65,17 @@ def test_nothing_on_the_page_runs(tmp_path: Path) -> None:
     shown = page(tmp_path, study([row(hostile, hostile, 0.6)], {hostile: {hostile: hostile}}))
     assert "<script" not in shown
     assert "default-src 'none'" in shown
+    assert not list(broken_promises(shown))
+
+
+def test_headings_and_contents_of_a_study_agree(tmp_path: Path) -> None:
+    arms = {"few": {"filter.size": 100}, "many": {"filter.size": 1000}}
+    rows = [row(arm, "world", 0.5, mode) for arm in arms for mode in ("greedy", "sampled")]
+    found = elements(page(tmp_path, study(rows, arms)))
+    parts = [each.attributes["id"] for each in found if each.tag == "h2"]
+    links = [each.attributes["href"].removeprefix("#") for each in found if each.tag == "a" and "nav" in each.inside]
+    assert links == parts
+    assert len(parts) == 7
 
 
 def test_the_untrained_policy_is_the_first_row_of_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,13 +114,13 @@ def test_an_arm_stands_at_as_many_trajectories_as_it_was_trained_on(monkeypatch:
 
 def test_a_heat_map_holds_a_patch_for_each_cell() -> None:
     svg = matrix([row("both", "world", 0.6)])
-    assert len(re.findall(r'<g id="patch_', svg)) >= 2
+    assert len(re.findall(r'<path [^>]*stroke="#[0-9a-f]{6}"', svg)) >= 2
 
 
 @pytest.mark.parametrize("columns", [1, 6, 9])
 def test_captions_stay_in_their_cells(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr("swirl.plots._svg", lambda figure: drawn.append(figure) or "")
+    monkeypatch.setattr("swirl.plots.svg.written", lambda sketch: drawn.append(sketch.figure) or "")
     matrix([row(arm, f"mquake_hard{place}", 0.6) for arm in ("both", "hotpotqa") for place in range(columns)])
     [figure] = drawn
     figure.draw_without_rendering()

@@ -85,6 +85,10 @@ class Parsed(HTMLParser):
         if tag not in _EMPTY and not (self.get_starttag_text() or "").endswith("/>"):
             self.open.append(tag)
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """One that ends where it begins, as a plot's paths do."""
+        self.handle_starttag(tag, attrs)
+
     def handle_endtag(self, tag: str) -> None:
         """Elements end in order."""
         if tag not in _EMPTY and self.open:

@@ -1,4 +1,4 @@
-"""Which trajectories the report shows, chosen by rule: first of each kind, in the order of the files."""
+"""Which trajectories the report shows, chosen by rule: first of each kind, in the order of the files; long texts are cut, and say so."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,8 @@ from swirl.selection import Selection
 from swirl.shards import judged
 from swirl.types import JudgedStep, Malformed, Step, Trajectory, Verdict
 
+LONGEST, MOST_STEPS = 1500, 12
+"""Characters of a text, and steps of a trajectory, that are shown."""
 _OWN = Path(JudgedStep.FILE).stem
 """The file of the run's own judge."""
 
@@ -37,6 +39,8 @@ class Shown:
     ending: str
     right: bool | None = None
     """Whether its answer is right; None where that was not looked at."""
+    more: int = 0
+    """Steps that are not shown."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ def _way(record: EvaluatedTrajectory) -> str:
 
 def _changed(before: EvaluatedTrajectory, after: EvaluatedTrajectory) -> Changed:
     question = before.trajectory.question
-    return Changed(question.text, " or ".join(question.answers), _answer(before), _answer(after))
+    texts = (question.text, " or ".join(question.answers), _answer(before), _answer(after))
+    return Changed(*(cut(text, LONGEST // 4) for text in texts))
 
 
 def _answer(record: EvaluatedTrajectory) -> str:
@@ -150,11 +155,20 @@ def training_samples(path: Path, selection: Selection | None, each: int = 2) -> 
 def shown(trajectory: Trajectory, verdicts: Sequence[Verdict | None], title: str) -> Shown:
     """A trajectory with what was said of its steps, as far as anything was."""
     said = chain(verdicts, repeat(None))
-    steps = [_step(step, verdict) for step, verdict in zip(trajectory.steps, said, strict=False)]
-    gold = " or ".join(trajectory.question.answers)
-    return Shown(
-        title, trajectory.question.text, gold, steps, trajectory.stop.value if trajectory.stop else "unfinished"
-    )
+    steps = [_step(step, verdict) for step, verdict in zip(trajectory.steps[:MOST_STEPS], said, strict=False)]
+    gold = cut(" or ".join(trajectory.question.answers), LONGEST // 4)
+    ending = trajectory.stop.value.replace("_", " ") if trajectory.stop else "unfinished"
+    more = len(trajectory.steps) - len(steps)
+    return Shown(cut(title, LONGEST // 4), cut(trajectory.question.text), gold, steps, ending, more)
+
+
+def cut(text: str, most: int = LONGEST) -> str:
+    """As much of a text as a page shows.
+
+    >>> cut("abcdef", most=4)
+    'abcd … (2 more characters)'
+    """
+    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"
 
 
 def _step(step: Step, verdict: Verdict | None) -> ShownStep:
@@ -162,4 +176,4 @@ def _step(step: Step, verdict: Verdict | None) -> ShownStep:
     if isinstance(step.action, Malformed):
         observation = f"malformed: {step.action.reason}"
     badge = "" if verdict is None else "MISSING" if verdict.score is None else "GOOD" if verdict.good else "BAD"
-    return ShownStep(step.text, observation, badge, verdict.reason if verdict else "")
+    return ShownStep(cut(step.text), cut(observation), badge, cut(verdict.reason if verdict else "", LONGEST // 3))

@@ -48,13 +48,15 @@ def spent(requests: Iterable[Request]) -> list[Spent]:
     >>> found.requests, found.usd, found.seconds_p95
     (3, 1.5, 1.0)
     """
-    sums: dict[tuple[str, str, str], _Sum] = {}
+    sums: dict[tuple[str, str, str], Sum] = {}
     for request in requests:
-        sums.setdefault((request.stage, request.service, request.model), _Sum()).add(request)
+        sums.setdefault((request.stage, request.service, request.model), Sum()).add(request)
     return [found.told(*key) for key, found in sums.items()]
 
 
-class _Sum:
+class Sum:
+    """Requests to one model of a service, summed up one by one."""
+
     def __init__(self) -> None:
         self.attempts = self.tokens_in = self.tokens_cached = self.tokens_out = 0
         self.seconds: list[float] = []
@@ -63,6 +65,7 @@ class _Sum:
         self.failed: Counter[str] = Counter()
 
     def add(self, request: Request) -> None:
+        """Count one more."""
         self.attempts += request.attempts
         self.tokens_in += request.usage.tokens_in
         self.tokens_cached += request.usage.tokens_cached
@@ -75,6 +78,7 @@ class _Sum:
             self.failed[request.status] += 1
 
     def told(self, stage: str, service: str, model: str) -> Spent:
+        """What they came to so far."""
         in_order = sorted(self.seconds)
         return Spent(
             stage=stage,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from swirl.page import rendered
 from swirl.records import write_atomically
 from swirl.statistics import Interval
 
@@ -14,20 +15,26 @@ UNTRAINED = "untrained"
 
 def write_study_report(path: Path, study: Mapping[str, Any]) -> None:
     """Write `report.html` beside `study.json`, whose content is given."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("swirl"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     rows, scale = study["rows"], study["scale"]
     modes = list(dict.fromkeys(row["mode"] for row in rows))
-    page = environment.get_template("study.html.jinja").render(
+    page = rendered(
+        "report/study.html.jinja",
         study=study,
+        contents=_contents(modes, scale is not None),
         tables=[(mode, [[*_names(row), *_figures(row)] for row in rows if row["mode"] == mode]) for mode in modes],
         matrices=[(mode, matrix([row for row in rows if row["mode"] == mode])) for mode in modes],
         curves=[(mode, curve([row for row in rows if row["mode"] == mode], scale)) for mode in modes] if scale else [],
     )
-    write_atomically(path / "report.html", page.encode())
+    write_atomically(path / "report.html", page)
+
+
+def _contents(modes: Sequence[str], scaled: bool) -> list[tuple[str, str]]:
+    parts = {"scale": "Curve", "matrix": "Matrix", "figures": "All figures"}
+    if not scaled:
+        del parts["scale"]
+    return [(f"{id}-{mode}", f"{name}, {mode}") for id, name in parts.items() for mode in modes] + [
+        ("run", "What was run")
+    ]
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from swirl.filters import Check
+from swirl.filters import Check, Rule
 from swirl.selection import Selection
 
 _LABELS = {
@@ -45,6 +45,11 @@ def survivors(selection: Selection) -> list[tuple[str, int]]:
     """How many are left after each check of the filter's own rule, all of them first."""
     own = selection.survival[selection.rule]
     return [("all", selection.num_trajectories), *((_LABELS[check], count) for check, count in own.items())]
+
+
+def rules_kept(selection: Selection) -> list[tuple[str, int]]:
+    """How many each rule keeps with the same settings, from the least strict on."""
+    return [(rule.value, min(selection.survival[rule].values())) for rule in Rule if rule in selection.survival]
 
 
 def fell_rows(selection: Selection, most: int = 4) -> list[Fell]:

@@ -22,6 +22,7 @@ from swirl.terminal import say
 from swirl.viewer.access import Guard
 from swirl.viewer.page import NotThere, Page, View
 from swirl.viewer.pages import VIEWS
+from swirl.viewer.pages.front import front
 from swirl.viewer.shelf import Opened, Shelf
 
 _HERE = Path(__file__).parent
@@ -73,7 +74,10 @@ class Viewer:
         runs = list(self.shelf.runs.values())
         if len(runs) == 1:
             return RedirectResponse(link(runs[0].slug, "overview"), 307)
-        return self._shown(request, "front", Page("Runs", {"runs": [run.slug for run in runs]}, ""), None)
+        page = front(self.shelf)
+        if request.query_params.get("format") == "json":
+            return _as_json(page)
+        return self._shown(request, "front", page, None)
 
     def endpoint(self, name: str, make: View) -> Callable[[Request], Response]:
         """What answers the address of a view; it works in a thread of its own."""

@@ -34,6 +34,8 @@ class Opened:
         self.slug = slug
         """Its name in addresses."""
         self._scratch = scratch
+        self.beside: Mapping[str, Opened] = {}
+        """All runs that are looked at, itself included."""
         self.asked_for = False
         """Whether anyone has looked for its trajectories, so that they are worth an index."""
         self._config, self._stamp = Run.open(path).config, _stamp(path / "run.toml")
@@ -123,6 +125,7 @@ class Shelf:
             for folder in _runs_of(path):
                 slug = _slug(folder, path, self.runs)
                 self.runs[slug] = Opened(folder, slug, scratch)
+                self.runs[slug].beside = self.runs
             if (path / STUDY).is_file():
                 self.studies[_slug(path, path, self.studies)] = path
         self._over = threading.Event()
