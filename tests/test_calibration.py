@@ -481,7 +481,8 @@ def test_the_page_shows_a_calibration_where_there_is_one(run: Run) -> None:
 @pytest.mark.parametrize("file", ["verdicts.jsonl", "verdicts-solver.jsonl", "trajectories.jsonl"])
 def test_a_calibration_of_other_files_is_said_to_be_out_of_date_and_not_shown(file: str, run: Run) -> None:
     calibrate_judge(run, "solver")
-    (run.path / file).write_bytes((run.path / file).read_bytes() + b"\n")
+    lines = (run.path / file).read_bytes().splitlines(keepends=True)
+    (run.path / file).write_bytes(b"".join([*lines, lines[-1]]))
     page = page_of(run)
     assert f"Out of date: {file} changed since it was measured" in page
     assert "AUROC" not in page

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from healthy_run import make
 from swirl.manifest import writing
-from swirl.overview import stages, tiles
-from swirl.report import glance
+from swirl.overview import glance, stages, tiles
 
 
 def states(run: Path) -> dict[str, str]:

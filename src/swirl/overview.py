@@ -3,6 +3,7 @@
 Not here: what is remarkable (`swirl.alarms`), and every figure (`swirl.tables`).
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +11,10 @@ from typing import Any, NamedTuple
 from swirl import spending
 from swirl.errors import RecordError
 from swirl.manifest import found, read_manifest
+from swirl.records import read, read_document
 from swirl.selection import Selection
-from swirl.step_scores import StepScores
+from swirl.step_scores import StepScores, step_scores
+from swirl.summary import read_summary
 from swirl.tables import decodings, headings, places, points
 from swirl.train import Metrics
 
@@ -53,6 +56,18 @@ class Glance(NamedTuple):
     selection: Selection | None = None
     updates: Sequence[Metrics] = ()
     summary: Mapping[str, Any] | None = None
+
+
+def glance(path: Path) -> Glance:
+    """What is known of a run folder, as far as it has come."""
+    metrics, selection = path / "train" / Metrics.FILE, path / "selection.json"
+    return Glance(
+        config=tomllib.loads((path / "run.toml").read_text("utf-8"))["config"],
+        steps=step_scores(path),
+        selection=read_document(selection, Selection, f"swirl filter {path}") if selection.exists() else None,
+        updates=list(read(metrics, Metrics)) if metrics.exists() else (),
+        summary=read_summary(path) if (path / "summary.json").exists() else None,
+    )
 
 
 def stages(path: Path, known: Glance) -> list[Stage]:

@@ -14,17 +14,13 @@ from swirl import rounds, tables
 from swirl.alarms import alarms
 from swirl.calibrated import read_calibration
 from swirl.learning import learning_curves
-from swirl.overview import Glance, stages, tiles
+from swirl.overview import glance, stages, tiles
 from swirl.page import fitting, rendered
-from swirl.records import read, read_document, write_atomically
+from swirl.records import write_atomically
 from swirl.report.data import groups, shown_steps, shown_survival
 from swirl.report.evaluation import shown_evaluation, shown_rounds
 from swirl.report.judging import shown_calibration
 from swirl.samples import evaluated_samples, samples_of_one, training_samples
-from swirl.selection import Selection
-from swirl.step_scores import step_scores
-from swirl.summary import read_summary
-from swirl.train import Metrics
 from swirl.types import Trajectory
 
 _MOST = 1_200_000
@@ -78,18 +74,6 @@ def view(path: Path) -> dict[str, Any]:
         "trained": training_samples(path, selection),
     }
     return {**shown, "contents": _contents(shown)}
-
-
-def glance(path: Path) -> Glance:
-    """What is known of a run folder, as far as it has come."""
-    metrics, selection = path / "train" / Metrics.FILE, path / "selection.json"
-    return Glance(
-        config=tomllib.loads((path / "run.toml").read_text("utf-8"))["config"],
-        steps=step_scores(path),
-        selection=read_document(selection, Selection, f"swirl filter {path}") if selection.exists() else None,
-        updates=list(read(metrics, Metrics)) if metrics.exists() else (),
-        summary=read_summary(path) if (path / "summary.json").exists() else None,
-    )
 
 
 def _samples(path: Path, summary: Mapping[str, Any] | None) -> dict[str, Any]:
