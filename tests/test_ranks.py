@@ -26,9 +26,9 @@ from swirl.train.loop import train
 from swirl.train.ranks import leading, rank, share, together
 from swirl.train.sft import finetune
 from swirl.types import Verdict, VerdictStatus
-from test_checkpoint import DEMONSTRATIONS, STATES, Cut, CutJudge
+from test_checkpoint import DEMONSTRATIONS, Cut, CutJudge
 from together import run_together
-from word_model import EchoJudge, word_model
+from word_model import STATES, EchoJudge, word_model
 
 CONFIG = TrainConfig(
     updates=3,
