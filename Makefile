@@ -40,9 +40,10 @@ check: lint test ## everything that has to be green before a change goes in
 bench: $(READY) ## every benchmark in benchmarks/; fails where one misses its bound
 	@set -e; for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python $$file $(ARGS); done
 
-crash-test: $(READY) ## kill the demo, and work over HTTP, at 20 moments each, rerun, compare the bytes; write and read one run at once: takes long
+crash-test: $(READY) ## kill the demo and work over HTTP at 20 moments each, and every stage; rerun, compare the bytes; write and read one run at once: takes long
 	$(BIN)/python tests/crash_appenders.py $(ARGS)
 	$(BIN)/python tests/crash_services.py $(ARGS)
+	$(BIN)/python tests/crash_stages.py $(ARGS)
 	$(BIN)/python tests/crash_demo.py $(ARGS)
 
 $(READY): pyproject.toml constraints.txt

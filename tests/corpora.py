@@ -11,6 +11,11 @@ from swirl.rows import Row
 from swirl.types import Passage
 
 WORDS = ("harbour", "lamp", "Ada", "quill", "the", "of", "marsh", "silver", "Fenn", "boats")
+PASSAGES = [
+    Passage("p1", "Ada Quill", "Wrote The Silver Harbour."),
+    Passage("p2", "Bo Fenn", "The spouse of Ada Quill is Bo Fenn."),
+    Passage("p3", "Port Lumen", "A harbour town."),
+]
 
 TEXTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join)
 CORPORA = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=25).map(

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from swirl.seeds import derive
 
 CONTENT = (
     "warm_start/metrics.jsonl",
@@ -21,6 +23,15 @@ CONTENT = (
     "origins/*.json",
 )
 """What has to be byte-identical, however often a run was killed; times live elsewhere."""
+STAGE_FILES = (
+    "warm_start/metrics.jsonl",
+    "trajectories.jsonl",
+    "verdicts.jsonl",
+    "selection.json",
+    "train/metrics.jsonl",
+    "evaluation/*.jsonl",
+)
+"""What each stage writes, in the order of the stages."""
 
 
 def run_swirl(words: Sequence[str]) -> None:
@@ -29,8 +40,9 @@ def run_swirl(words: Sequence[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def run_and_kill(words: Sequence[str], moment: Callable[[float], bool]) -> bool:
-    """Start a swirl command and kill it as soon as `moment(seconds since start)` is true; False when it ended before."""
+def run_and_kill(words: Sequence[str], moment: Callable[[float], bool], every: float = 0.001) -> bool:
+    """Start a swirl command and kill it as soon as `moment(seconds since start)` is true, which is asked every so many
+    seconds; False when it ended before."""
     process = subprocess.Popen(
         [sys.executable, "-m", "swirl", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -40,8 +52,20 @@ def run_and_kill(words: Sequence[str], moment: Callable[[float], bool]) -> bool:
             process.kill()
             process.wait()
             return True
-        time.sleep(0.001)
+        time.sleep(every)
     return False
+
+
+def share_of(stage_file: str) -> float:
+    """How far a stage is let come before it is killed."""
+    return derive(7, stage_file) % 1000 / 1000
+
+
+def has_grown(folder: Path, stage_file: str, share: float, undisturbed: Mapping[str, bytes], _: float) -> bool:
+    """Whether a stage's files have grown to a share of their size in an undisturbed run, however long that took."""
+    sizes = [path.stat().st_size for path in folder.glob(stage_file)]
+    final = sum(len(data) for name, data in undisturbed.items() if Path(name).match(stage_file))
+    return bool(sizes) and sum(sizes) >= share * final
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -9,18 +9,12 @@ import Stemmer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora import CORPORA, TEXTS, names
+from corpora import CORPORA, PASSAGES, TEXTS, names
 from swirl.errors import ConfigError
 from swirl.retrieval import Hit, bm25
 from swirl.retrieval.bm25 import Bm25
 from swirl.retrieval.top import top
 from swirl.types import Passage
-
-PASSAGES = [
-    Passage("p1", "Ada Quill", "Wrote The Silver Harbour."),
-    Passage("p2", "Bo Fenn", "The spouse of Ada Quill is Bo Fenn."),
-    Passage("p3", "Port Lumen", "A harbour town."),
-]
 
 
 def by_bm25s(corpus: Sequence[Passage], query: str, k: int, scope: tuple[str, ...]) -> list[tuple[str, float]] | None:

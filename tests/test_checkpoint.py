@@ -16,7 +16,7 @@ from swirl.train import TrainConfig
 from swirl.train.loop import train
 from swirl.train.sft import finetune
 from swirl.types import Verdict
-from word_model import EchoJudge, state, step, word_model, write_word_model
+from word_model import STATES, EchoJudge, state, step, word_model, write_word_model
 
 CONFIG = TrainConfig(
     updates=5,
@@ -28,7 +28,6 @@ CONFIG = TrainConfig(
     max_context=40,
     checkpoint_every=2,
 )
-STATES = [state(f"{first} {second}") for first in range(6) for second in range(6)]
 DEMONSTRATIONS = [
     state("3 1", step("<math_exp> 1 </math_exp>", "1"), step(f"<answer> {digit} </answer>")) for digit in range(6)
 ]

@@ -8,18 +8,15 @@ from pathlib import Path
 
 import pytest
 
+import playing
 from finished_run import SMALL, finished_run, small
 from swirl.cli import COMMANDS, main
 
 
 def answer(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> tuple[int, str]:
     """Exit status and what was said, on both streams, white space folded."""
-    try:
-        status = main(words)
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    said = capsys.readouterr()
-    return status, " ".join((said.out + said.err).replace("│", " ").split())
+    status, said = playing.answer(capsys, words)
+    return status, " ".join(said.replace("│", " ").split())
 
 
 def test_the_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

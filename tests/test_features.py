@@ -17,11 +17,7 @@ from swirl.features import features
 from swirl.records import Appender
 from swirl.types import JudgedStep, Question, Rules, Step, ToolCall, Trajectory, Verdict, VerdictStatus
 
-
-@pytest.fixture(autouse=True)
-def quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    datasets.disable_progress_bars()
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def late_fields() -> list[JudgedStep]:

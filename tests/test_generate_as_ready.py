@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,14 +184,6 @@ def test_a_broken_tool_stops_the_run_which_goes_on(
             generate(run)
     generate(run)
     assert {trajectory.stop for trajectory in generated(run)} == {StopReason.ANSWERED}
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Ctrl-C interrupts, also where the tests run in the background of a shell, which has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_keeps_what_has_ended_and_cancels_what_is_under_way(

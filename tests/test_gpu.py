@@ -26,12 +26,12 @@ from swirl.train.engines import Engine, Replicated, Sharded, whole
 from swirl.train.learner import Learner
 from swirl.train.loop import train
 from test_attention import logprobs, some_rows
-from test_checkpoint import CONFIG, STATES, Cut, CutJudge, contents
+from test_checkpoint import CONFIG, Cut, CutJudge, contents
 from test_decoder import CONTEXTS, SAMPLING, SEEDS, later, same
 from test_encoder import POOLS, TEXTS, write_encoder
 from test_engines import CASES, MODELS
 from tiny_models import FAMILIES, write_model
-from word_model import EchoJudge, word_model
+from word_model import STATES, EchoJudge, word_model
 
 DEVICE = "cuda"
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")]

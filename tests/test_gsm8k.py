@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from playing import needs_data
 from swirl.errors import ConfigError, RecordError
 from swirl.judges import StepSample
 from swirl.judges.reference import Reference
@@ -22,7 +23,6 @@ SOLUTION = "Half of 48 is 48/2 = <<48/2=24>>24 clips.\nTogether 48+24 = <<48+24=
 OFFICIAL = {"question": "How many clips?", "answer": SOLUTION}
 NORMALISED = {"id": "g1", "question": "How many clips?", "answer": ["72"], "meta": {"answer": SOLUTION}}
 DATA = Path(os.environ.get("SWIRL_DATA", ""), "gsm8k")
-needs_data = pytest.mark.skipif("SWIRL_DATA" not in os.environ, reason="SWIRL_DATA names no folder of data sets")
 
 
 def write(folder: Path, *rows: object, split: str = "train") -> Gsm8k:

@@ -14,6 +14,7 @@ import pytest
 from msgspec import structs
 
 from answering import FAULTS, Answering, by_hash, failure
+from playing import play
 from swirl import catalog
 from swirl.errors import ConfigError, JudgeFailure, RunFolderError, ServiceFailure
 from swirl.evaluate import EvaluateConfig
@@ -52,7 +53,7 @@ from swirl.types import (
     VerdictStatus,
 )
 from test_loop import SMALL, STATES
-from test_stages import CONFIG, play
+from test_stages import CONFIG
 from word_model import word_model
 
 SERVED = replace(

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from playing import needs_data
 from swirl.decompose import state_before
 from swirl.errors import ConfigError
 from swirl.judges import Judge, StepSample
@@ -428,7 +429,7 @@ def test_a_number_that_no_earlier_sub_question_has_is_text() -> None:
     assert then.reason == "asks `Which chart ranks Ada Quill as its #10?`"
 
 
-@pytest.mark.skipif("SWIRL_DATA" not in os.environ, reason="SWIRL_DATA names no folder with real questions")
+@needs_data
 def test_the_decompositions_of_real_questions_are_good_at_their_time() -> None:
     """MuSiQue's training questions: the sub-questions in order, then the answer; and never before the first passage was shown."""
     path = Path(os.environ["SWIRL_DATA"], "musique", "train_ctx_100.jsonl")

@@ -23,14 +23,14 @@ from swirl.train.learner import learning_rate
 from swirl.train.loop import train
 from swirl.train.session import draw
 from swirl.types import Malformed, Question, Step, ToolCall, Trajectory, Verdict, VerdictStatus
+from word_model import STATES as PAIRS
 from word_model import EchoJudge, ids, state, step, word_model
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
 SMALL = TrainConfig(
     updates=3, states=4, actions=4, learning_rate=0.01, warmup_updates=1, max_tokens=6, max_context=40, kl_weight=0.01
 )
-STATES = [state(f"{first} {second}") for first in range(6) for second in range(6)]
-STATES += [state(f"{digit}", step(f"<math_exp> {digit} </math_exp>", f"{digit}")) for digit in range(6)]
+STATES = [*PAIRS, *[state(f"{digit}", step(f"<math_exp> {digit} </math_exp>", f"{digit}")) for digit in range(6)]]
 
 
 @pytest.fixture

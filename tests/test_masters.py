@@ -14,8 +14,8 @@ from swirl.train import Metrics, TrainConfig
 from swirl.train.learner import Learner
 from swirl.train.loop import train
 from swirl.train.rows import Row
-from test_checkpoint import CONFIG, STATES, Cut, CutJudge, contents
-from word_model import EchoJudge, ids, word_model
+from test_checkpoint import CONFIG, Cut, CutJudge, contents
+from word_model import STATES, EchoJudge, ids, word_model
 
 CONTEXT = ids("User: 3 Assistant:")
 ROWS = [Row(CONTEXT, ids(f"<answer> {digit} </answer>"), 0.5 - digit / 5) for digit in range(6)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from official_rows import CONTEXT, HOTPOTQA, MUSIQUE, OFFICIAL, TWO_WIKI, Official
+from playing import needs_data
 from swirl.catalog import TASKS, open_task
 from swirl.errors import ConfigError, RecordError
 from swirl.tasks import Task, beerqa, cofca, hotpotqa, mquake_hard, musique, two_wiki
@@ -20,7 +21,6 @@ from swirl.types import Question
 NAMES = [official.name for official in OFFICIAL]
 EVALUATION_ALONE = [official.name for official in OFFICIAL if not official.train]
 each = pytest.mark.parametrize("official", OFFICIAL, ids=NAMES)
-needs_data = pytest.mark.skipif("SWIRL_DATA" not in os.environ, reason="SWIRL_DATA names no folder of data sets")
 
 
 def text(name: str, rows: Iterable[object]) -> str:

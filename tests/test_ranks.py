@@ -1,10 +1,10 @@
 """Training in two processes: what one process would have learnt, written once, and nobody left waiting."""
 
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from killing import run_swirl
+from finished_run import finished_run
+from swirl.cli import main
 from swirl.engine.model import LanguageModel
 from swirl.errors import SwirlError, TrainingError
 from swirl.judges import StepSample
@@ -26,9 +27,9 @@ from swirl.train.ranks import leading, rank, share, together
 from swirl.train.recorded import Probe, SampledState
 from swirl.train.sft import finetune
 from swirl.types import Verdict, VerdictStatus
-from test_checkpoint import DEMONSTRATIONS, STATES, Cut, CutJudge
+from test_checkpoint import DEMONSTRATIONS, Cut, CutJudge
 from together import run_together
-from word_model import EchoJudge, word_model
+from word_model import STATES, EchoJudge, word_model
 
 CONFIG = TrainConfig(
     updates=3,
@@ -243,50 +244,52 @@ def torchrun(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*launch, *words], capture_output=True, text=True, check=False, timeout=300)
 
 
-SMALL = ["--generate.questions", "4", "--generate.samples", "2", "--train.updates", "2", "--policy.device", "cpu"]
-
-
 @pytest.mark.slow
 def test_the_command_line_in_two_processes(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run_swirl(["generate", str(run), "--recipe", "smoke", *SMALL])
-    run_swirl(["judge", str(run)])
-    run_swirl(["filter", str(run)])
-    alone = shutil.copytree(run, tmp_path / "alone")
-    run_swirl(["train", str(alone)])
+    run = finished_run(tmp_path / "run")
+    theirs = metrics(shutil.move(run / "train", tmp_path / "alone"))
     done = torchrun(["train", str(run), "--policy.parallel", "fsdp"])
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("train (rloo): 2 updates") == 1, "one speaks for all"
-    ours, theirs = [metrics(folder / "train") for folder in (run, alone)]
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other in zip(metrics(run / "train"), theirs, strict=True):
         assert {name: one[name] for name in ("num_samples", "sampled", "missing", "reward")} == {
             name: other[name] for name in ("num_samples", "sampled", "missing", "reward")
         }
     assert (run / "train/model/model.safetensors").exists()
-    done = torchrun(["train", str(run), "--policy.parallel", "ddp"])
-    assert (done.returncode, done.stderr.count("all 2 updates are there already")) == (0, 1), done.stderr
+    run_together(go_on, run, tmp_path)
     done = torchrun(["train", str(run), "--redo", "--train.learning-rate", "1e30", "--train.warmup-updates", "0"])
     assert done.returncode != 0
     assert done.stderr.count("error: ") == 1, done.stderr
     assert "update 2: expected a finite loss and gradient" in done.stderr
     assert "terminate called" not in done.stderr
-    done = torchrun(["train", str(run), "--train.updates", "3"])
-    assert done.returncode != 0
-    assert done.stderr.count("error: ") == 1, "one sentence, said once"
-    assert "`train` has run with other settings" in done.stderr
+
+
+def go_on(run: Path, scratch: Path) -> None:
+    """By the same command, and by one that asks for more updates."""
+    status, said = told(["train", str(run), "--policy.parallel", "ddp"], scratch)
+    assert (status, said.count("all 2 updates are there already")) == (0, 1), said
+    status, said = told(["train", str(run), "--train.updates", "3"], scratch)
+    assert status == 2
+    assert said.count("error: ") == 1, "one sentence, said once"
+    assert "`train` has run with other settings" in said
+
+
+def told(words: Sequence[str], scratch: Path) -> tuple[int, str]:
+    """Exit status of a command in this process, and what all of them have said on standard error."""
+    path = scratch / f"said by {rank()}"
+    with path.open("w") as said, redirect_stderr(said):
+        status = main(words)
+    return status, "".join(together(lambda: [path.read_text()]))
 
 
 @pytest.mark.parametrize("command", ["run", "demo", "generate", "evaluate"])
-def test_other_commands_say_that_they_work_in_one_process(command: str, tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "swirl", command, "smoke"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "WORLD_SIZE": "2", "RANK": "0"},
-    )
-    assert told.returncode == 2
-    assert (
-        f"error: `swirl {command}` works in one process, and torchrun started 2: run it without torchrun" in told.stderr
-    )
-    assert "torchrun --nproc-per-node 2 -m swirl train RUN" in told.stderr
+def test_other_commands_say_that_they_work_in_one_process(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert main([command, "smoke"]) == 2
+    said = capsys.readouterr().err
+    assert f"error: `swirl {command}` works in one process, and torchrun started 2: run it without torchrun" in said
+    assert "torchrun --nproc-per-node 2 -m swirl train RUN" in said

@@ -1,27 +1,14 @@
 """The step and its driver: what counts towards the cap, every way to end, and what a broken tool does."""
 
-from collections.abc import Sequence
-
 import pytest
 
+from playing import ANSWER, BOX, CALL, Broken
 from swirl.errors import ToolFailure
 from swirl.policies import Completion, Finish, Sampling
 from swirl.policies.scripted import ScriptedPolicy
 from swirl.rollout import advance, begin, rollout
-from swirl.tools import Toolbox, ToolInput
-from swirl.tools.calculator import Calculator
-from swirl.types import Observation, OnMalformed, Question, Rules, StopReason, Trajectory
-
-CALL, ANSWER = "<math_exp>2 * 3</math_exp>", "<answer>6</answer>"
-BOX = Toolbox([Calculator()])
-
-
-class Broken:
-    name = "calculator"
-    description = "A calculator whose service is down."
-
-    def run(self, calls: Sequence[ToolInput]) -> list[Observation]:
-        raise ToolFailure("the service is down")
+from swirl.tools import Toolbox
+from swirl.types import OnMalformed, Question, Rules, StopReason, Trajectory
 
 
 def start(max_calls: int = 5, malformed: OnMalformed = OnMalformed.STOP, name: str = "q") -> Trajectory:

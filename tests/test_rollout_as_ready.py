@@ -10,17 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from playing import ANSWER, BOX, CALL, Broken
 from swirl.errors import ServiceFailure, SwirlError, ToolFailure
 from swirl.policies import TEXT, Completion, Finish, Sampling, Serving, Wants
 from swirl.policies.scripted import ScriptedPolicy
 from swirl.protocol import Prompt
 from swirl.rollout import begin, rollout, rollout_as_ready
 from swirl.tools import Toolbox, ToolInput
-from swirl.tools.calculator import Calculator
 from swirl.types import Observation, OnMalformed, Question, Rules, StopReason, Trajectory
 
-CALL, ANSWER = "<math_exp>2 * 3</math_exp>", "<answer>6</answer>"
-BOX = Toolbox([Calculator()])
 PATIENCE = 60.0
 """Seconds after which a test fails that would otherwise hang."""
 
@@ -168,14 +166,6 @@ def test_a_tool_that_blocks_delays_its_own_trajectory_alone() -> None:
     assert sorted(order[:5]) == [2, 3, 4, 5, 6]
     assert "swirl services" not in tool.threads
     assert threading.current_thread().name not in tool.threads
-
-
-class Broken:
-    name = "calculator"
-    description = "A calculator whose service is down for some."
-
-    def run(self, calls: Sequence[ToolInput]) -> list[Observation]:
-        raise ToolFailure("the calculator cannot be used")
 
 
 BOXES = {"sound": BOX, "broken": Toolbox([Broken()])}

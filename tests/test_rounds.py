@@ -168,10 +168,9 @@ def test_a_study_looks_at_what_was_there_before_the_first_round_and_after_the_la
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_in_a_later_round_ends_like_one_whose_rounds_were_asked_for_one_by_one(
-    made: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
+def test_a_run_that_was_killed_in_a_later_round_ends_like_one_that_was_not(made: Path, tmp_path: Path) -> None:
+    """Where all its rounds were asked for at once and a kill comes in any of them: `crash_stages.py`."""
+    folder = finished_run(tmp_path / "run")
     metrics = folder / "rounds/2/train/metrics.jsonl"
     assert run_and_kill(small(folder, *TWO), lambda _: metrics.exists() and bool(metrics.stat().st_size))
     assert main(small(folder, *TWO)) == 0

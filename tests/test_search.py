@@ -2,31 +2,27 @@
 
 import pytest
 
+from corpora import PASSAGES
 from swirl.errors import ConfigError
 from swirl.tools import ToolInput
 from swirl.tools.search import Search
 from swirl.types import Passage
 
-PASSAGES = [
-    Passage("p1", "Ada Quill", "Wrote The Silver Harbour."),
-    Passage("p2", "Bo Fenn", "The spouse of Ada Quill is Bo Fenn."),
-    Passage("p3", "Port Lumen", "A harbour town."),
-    Passage("p4", "Port Lumen", "A harbour town."),
-]
+TWICE = [*PASSAGES, Passage("p4", "Port Lumen", "A harbour town.")]
 
 
 def test_the_passage_about_a_thing_beats_those_that_mention_it() -> None:
-    [observation] = Search(PASSAGES).run([ToolInput("Ada Quill wrote")])
+    [observation] = Search(TWICE).run([ToolInput("Ada Quill wrote")])
     assert observation.passages == ("p1",)
 
 
 def test_words_match_by_their_stem_and_ties_go_to_the_first() -> None:
-    [observation] = Search(PASSAGES).run([ToolInput("Lumen harbours")])
+    [observation] = Search(TWICE).run([ToolInput("Lumen harbours")])
     assert observation.passages == ("p3",)
 
 
 def test_a_scope_hides_all_other_passages() -> None:
-    first, second = Search(PASSAGES).run(
+    first, second = Search(TWICE).run(
         [ToolInput("Ada Quill", scope=("p2", "p3")), ToolInput("Ada Quill", scope=("p3",))]
     )
     assert first.passages == ("p2",)
@@ -35,7 +31,7 @@ def test_a_scope_hides_all_other_passages() -> None:
 
 @pytest.mark.parametrize("query", ["", "the of", "?!", "zebra"])
 def test_a_query_that_finds_nothing_says_so(query: str) -> None:
-    [observation] = Search(PASSAGES).run([ToolInput(query)])
+    [observation] = Search(TWICE).run([ToolInput(query)])
     assert observation.refused
     assert observation.text
 

@@ -16,8 +16,8 @@ from swirl.services.budget import Budget, Prices
 from swirl.services.faults import Fault, Trouble, seconds_asked_for, trouble_of_status
 from swirl.services.ledger import Ledger, Request, Usage
 from swirl.services.secrets import keep_secret, redacted, secret
+from test_services_budget import PRICES
 
-PRICES = Prices(tokens_in=1e6, tokens_cached=1e6, tokens_out=1e6)
 BUSY = Trouble(Fault.DOWN, "it answered 503", again=True)
 MOST = Usage(tokens_in=4, tokens_out=2)
 

@@ -4,7 +4,6 @@ import _thread
 import asyncio
 import gc
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -205,14 +204,6 @@ def test_a_forked_process_has_a_loop_of_its_own() -> None:
     with os.fdopen(reading, "rb") as stream:
         assert stream.read() == b"done"
     assert os.waitpid(child, 0)[1] == 0
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Ctrl-C interrupts, also where the tests run in the background of a shell, which has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_that_does_not_wake_a_sleeping_thread_is_heard_all_the_same(ctrl_c: None) -> None:

@@ -8,10 +8,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from playing import ANSWER, CALL, shown
 from swirl import locks
 from swirl.cli import main
 from swirl.decompose import decompose
@@ -22,7 +23,6 @@ from swirl.generation import GenerateConfig
 from swirl.judges import JudgeConfig, StepSample
 from swirl.judges.adversarial import draw
 from swirl.policies.scripted import ScriptedPolicy
-from swirl.protocol import render
 from swirl.records import Appender
 from swirl.run import Run
 from swirl.settings import RunConfig
@@ -43,7 +43,6 @@ CONFIG = RunConfig(
     workers=1,
 )
 """Twelve trajectories, four a shard, and a shard with questions of both tasks."""
-CALL, ANSWER = "<math_exp>2 * 3</math_exp>", "<answer>6</answer>"
 
 
 @pytest.fixture(autouse=True)
@@ -286,10 +285,6 @@ def test_states_are_those_of_what_the_filter_keeps(run: Run, tmp_path: Path) -> 
     assert [(row["trajectory"], row["step"]) for row in written] == [(s.id, len(s.steps)) for s in expected]
 
 
-def shown(state: Trajectory) -> list[dict[str, str]]:
-    return [{"role": each.role, "content": each.text} for each in render(state).messages]
-
-
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
@@ -304,7 +299,7 @@ def made(draw: st.DrawFn) -> Trajectory:
     return Trajectory(id=f"{question.id}/0", question=question, rules=rules, steps=tuple(steps))
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(made(), max_size=3))
 def test_states_are_the_prompts_that_the_protocol_renders_and_lines_are_their_rows(found: Sequence[Trajectory]) -> None:
     told = list(rows(Item(each) for each in found))

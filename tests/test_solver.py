@@ -4,13 +4,11 @@ from itertools import islice
 
 import pytest
 
+from playing import play
 from swirl.decompose import state_before
 from swirl.errors import ConfigError
 from swirl.judges.solver import judge_step
-from swirl.policies import Sampling
-from swirl.policies.scripted import ScriptedPolicy
 from swirl.protocol import parse
-from swirl.rollout import begin, rollout
 from swirl.tasks import Task
 from swirl.tasks.arithmetic import Arithmetic
 from swirl.tasks.world import World
@@ -18,22 +16,16 @@ from swirl.tasks.world_sums import WorldSums
 from swirl.tools import Toolbox
 from swirl.tools.calculator import Calculator
 from swirl.tools.search import Search
-from swirl.types import Question, Rules, Step, Trajectory, Verdict
+from swirl.types import Question, Step, Verdict
 
 WORLD, SUMS = World(), WorldSums()
 TOOLBOX = Toolbox([Calculator(), Search(WORLD.passages())])
 SUM = Question(id="q", task="arithmetic", text="?", answers=("18",), meta={"start": 2, "changes": [["+", 4], ["*", 3]]})
 
 
-def play(question: Question, *actions: str) -> Trajectory:
-    state = begin(question, Rules(tools=("calculator", "search"), max_calls=10))
-    [played] = rollout([state], ScriptedPolicy([*actions, "no tag"]), TOOLBOX, Sampling())
-    return played
-
-
 def verdict(question: Question, action: str, *before: str) -> Verdict:
     """The verdict on an action after others."""
-    played = play(question, *before)
+    played = play(question, [*before, "no tag"], TOOLBOX)
     return judge_step(state_before(played, len(before)), Step(text=action, action=parse(action)))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from playing import play
 from swirl.catalog import open_task
 from swirl.decompose import decompose
 from swirl.errors import ConfigError, RunFolderError
@@ -19,10 +20,9 @@ from swirl.evaluate import EvaluateConfig
 from swirl.filters import FilterConfig
 from swirl.filters import Rule as Passes
 from swirl.judges import JudgeConfig
-from swirl.policies import PolicyConfig, Sampling
-from swirl.policies.scripted import ScriptedPolicy
+from swirl.policies import PolicyConfig
 from swirl.records import Appender, digest, read
-from swirl.rollout import GenerateConfig, begin, rollout
+from swirl.rollout import GenerateConfig
 from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.stages import STAGES, run_stage
@@ -46,11 +46,6 @@ CONFIG = RunConfig(
     generate=GenerateConfig(tasks=("arithmetic",), questions=4, samples=1), judge=JudgeConfig(name="solver")
 )
 ANSWERS_AT_ONCE = ["<answer>1000003</answer>"]
-
-
-def play(question: Question, script: list[str]) -> Trajectory:
-    state = begin(question, Rules(tools=("calculator",), max_calls=10))
-    return rollout([state], ScriptedPolicy(script), Toolbox([Calculator()]), Sampling())[0]
 
 
 def begun(path: Path) -> Run:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from playing import shown
 from swirl.decompose import decompose, state_before
 from swirl.exports import (
     Item,
@@ -96,10 +97,6 @@ def by_place(found: Sequence[Item]) -> dict[tuple[str, int], tuple[Trajectory, S
     }
 
 
-def rendered(state: Trajectory) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.text} for message in render(state).messages]
-
-
 def rows(module: Any, found: Sequence[Item]) -> list[Row]:
     return list(module.FORMAT.rows(iter(found)))
 
@@ -111,7 +108,7 @@ def test_prompts_are_those_of_the_protocol_at_that_state(found: list[Item]) -> N
     for module in (trl_grpo, trl_prompt_completion, trl_unpaired):
         for row in rows(module, found):
             whole, step, _ = places[row["trajectory"], row["step"]]
-            assert row["prompt"] == rendered(state_before(whole, row["step"]))
+            assert row["prompt"] == shown(state_before(whole, row["step"]))
             assert "completion" not in row or row["completion"] == [
                 {"role": "assistant", "content": step.thinking + step.text}
             ]
@@ -172,7 +169,7 @@ def test_a_chosen_action_was_judged_good_at_the_state_and_a_rejected_one_bad(fou
     said: dict[tuple[str, str], set[bool]] = {}
     for (_, index), (whole, step, verdict) in places.items():
         if verdict and verdict.score is not None:
-            key = (json.dumps(rendered(state_before(whole, index))), step.thinking + step.text)
+            key = (json.dumps(shown(state_before(whole, index))), step.thinking + step.text)
             said.setdefault(key, set()).add(verdict.good)
     used: Counter[tuple[str, str]] = Counter()
     for row in rows(trl_preference, found):
@@ -180,7 +177,7 @@ def test_a_chosen_action_was_judged_good_at_the_state_and_a_rejected_one_bad(fou
         for column, good in (("chosen", True), ("rejected", False)):
             whole, step, verdict = places[row[f"{column}_trajectory"], row["step"]]
             assert (whole.question.task, whole.question.id) == (row["task"], row["question"])
-            assert prompt == json.dumps(rendered(state_before(whole, row["step"])))
+            assert prompt == json.dumps(shown(state_before(whole, row["step"])))
             assert row[column] == [{"role": "assistant", "content": step.thinking + step.text}]
             assert verdict is not None
             assert said[prompt, row[column][0]["content"]] == {good}
@@ -218,7 +215,7 @@ def test_a_conversation_ends_with_the_last_action_that_was_written(found: list[I
     for name, row in told.items():
         *context, last = row["messages"]
         state = state_before(wholes[name], row["step"])
-        assert context == rendered(state)
+        assert context == shown(state)
         assert last["content"] == wholes[name].steps[row["step"]].thinking + wholes[name].steps[row["step"]].text
         assert [key for key, _ in groupby(row["messages"], key=lambda turn: turn["role"])] == ["user", "assistant"] * (
             len(row["messages"]) // 2
@@ -311,7 +308,7 @@ def test_calls_in_a_servers_own_way_stand_in_tags_that_the_prompt_tells() -> Non
     steps = [Step(text=write(call), action=call, observation=Observation("6")), step("<answer>6</answer>")]
     native = Rules(tools=("calculator", "browser"), native_calls=True)
     _, row = rows(trl_grpo, [Item(trajectory(steps, rules=native))])
-    assert row["prompt"] == rendered(state_before(trajectory(steps, rules=Rules(tools=("calculator",))), 1))
+    assert row["prompt"] == shown(state_before(trajectory(steps, rules=Rules(tools=("calculator",))), 1))
     assert "<math_exp>" in row["prompt"][0]["content"]
 
 

@@ -5,6 +5,7 @@ from itertools import islice
 
 import pytest
 
+from playing import play
 from swirl.catalog import open_toolbox
 from swirl.policies import Sampling
 from swirl.policies.scripted import ScriptedPolicy
@@ -15,7 +16,7 @@ from swirl.tasks.partition import split_of
 from swirl.tasks.world import World
 from swirl.tasks.world_sums import OLDEST, WorldSums
 from swirl.tools import Toolbox
-from swirl.types import Question, Rules, ToolCall, Trajectory
+from swirl.types import Question, Rules, ToolCall
 
 TASK = WorldSums()
 TOOLBOX = open_toolbox(TASK)
@@ -23,11 +24,6 @@ TOOLBOX = open_toolbox(TASK)
 
 def draw(split: Split, seed: int, count: int = 200) -> list[Question]:
     return list(islice(TASK.questions(split, seed), count))
-
-
-def play(question: Question, *actions: str) -> Trajectory:
-    state = begin(question, Rules(tools=TASK.tools, max_calls=TASK.max_calls))
-    return rollout([state], ScriptedPolicy([*actions, "no tag"]), TOOLBOX, Sampling())[0]
 
 
 def chains(question: Question) -> list[list[str]]:
@@ -63,7 +59,7 @@ def test_equal_arguments_give_equal_questions_and_none_comes_twice() -> None:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_demonstrations_search_calculate_and_end_in_the_right_answer(split: Split) -> None:
     for question in draw(split, 5, 100):
-        played = play(question, *TASK.demonstration(question))
+        played = play(question, [*TASK.demonstration(question), "no tag"], TOOLBOX, TASK.max_calls)
         tools = [step.action.tool for step in played.steps if isinstance(step.action, ToolCall)]
         assert tools == sorted(tools, reverse=True), "searches, then calculations"
         assert set(tools) == set(TASK.tools)
@@ -83,7 +79,12 @@ def test_ages_are_those_of_people_and_answers_are_graded_by_value() -> None:
 def test_both_tools_are_offered_and_each_call_goes_to_its_own() -> None:
     question = draw("train", 1, 1)[0]
     name = question.meta["facts"][0]["entity"]
-    played = play(question, f"<search_query>{name}</search_query>", "<math_exp>1950 - 1900</math_exp>")
+    played = play(
+        question,
+        [f"<search_query>{name}</search_query>", "<math_exp>1950 - 1900</math_exp>", "no tag"],
+        TOOLBOX,
+        TASK.max_calls,
+    )
     opening = render(played).messages[0].text
     assert "<search_query>" in opening
     assert "<math_exp>" in opening

@@ -82,6 +82,9 @@ def step(text: str, observation: str = "") -> Step:
     return Step(text=text, action=parse(text), observation=seen, token_ids=ids(text))
 
 
+STATES = [state(f"{first} {second}") for first in range(6) for second in range(6)]
+
+
 class EchoJudge:
     """GOOD where a tool call or an answer repeats the question's last digit, and a note of what it was asked."""
 
