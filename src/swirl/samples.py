@@ -159,7 +159,7 @@ def shown(trajectory: Trajectory, verdicts: Sequence[Verdict | None], title: str
     gold = cut(" or ".join(trajectory.question.answers), LONGEST // 4)
     ending = trajectory.stop.value.replace("_", " ") if trajectory.stop else "unfinished"
     more = len(trajectory.steps) - len(steps)
-    return Shown(cut(title, LONGEST // 4), cut(trajectory.question.text), gold, steps, ending, more)
+    return Shown(cut(title, LONGEST // 4), cut(trajectory.question.text), gold, steps, ending, more=more)
 
 
 def cut(text: str, most: int = LONGEST) -> str:

@@ -3,22 +3,21 @@
 import hashlib
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from swirl.errors import SwirlError
-from swirl.terminal import say
+from swirl.terminal import harmless, say
 from swirl.viewer.access import Guard
 from swirl.viewer.page import NotThere, Page, View
 from swirl.viewer.pages import VIEWS
@@ -30,20 +29,20 @@ STATIC = {
     "view.js": (_HERE / "static" / "view.js", "text/javascript"),
     "view.css": (_HERE / "static" / "view.css", "text/css"),
     "style.css": (_HERE.parent / "templates" / "style.css", "text/css"),
+    "icon.svg": (_HERE / "static" / "icon.svg", "image/svg+xml"),
 }
 """All files that are served, by name: nothing else can be asked for."""
 
 
-def create_app(shelf: Shelf, token: str, host: str = "127.0.0.1") -> Starlette:
-    """The application over some runs, for whoever has the token."""
+def create_app(shelf: Shelf, token: str, host: str = "127.0.0.1") -> ASGIApp:
+    """The application over some runs, for whoever has the token. Nothing is answered but through the guard, failures neither."""
     viewer = Viewer(shelf)
     routes = [
         Route("/", viewer.front),
         Route("/static/{name}", _static),
         *(Route(f"/runs/{{slug}}{view.path}", viewer.endpoint(name, view.make)) for name, view in VIEWS.items()),
     ]
-    handlers: Mapping[Any, Any] = {HTTPException: viewer.refused, Exception: viewer.broken}
-    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token, host=host)], exception_handlers=handlers)
+    return Guard(Starlette(routes=routes, exception_handlers={HTTPException: viewer.refused}), token, host)
 
 
 def _static(request: Request) -> Response:
@@ -83,6 +82,7 @@ class Viewer:
         """What answers the address of a view; it works in a thread of its own."""
 
         def answer(request: Request) -> Response:
+            """The page, or that it has not changed."""
             run = self.shelf.runs.get(request.path_params["slug"])
             if run is None:
                 raise HTTPException(404, f"no run is called {request.path_params['slug']!r} here")
@@ -91,15 +91,14 @@ class Viewer:
                 return Response(status_code=304, headers={"ETag": tag})
             try:
                 page = make(run, {**request.query_params, **request.path_params})
+                as_json = request.query_params.get("format") == "json"
+                answered = _as_json(page) if as_json else self._shown(request, name, page, run)
             except NotThere as error:
                 raise HTTPException(404, str(error)) from error
             except SwirlError as error:
                 raise HTTPException(400, str(error)) from error
-            answered = (
-                _as_json(page)
-                if request.query_params.get("format") == "json"
-                else self._shown(request, name, page, run)
-            )
+            except Exception as error:
+                return self._broken(request, error)
             answered.headers["ETag"] = tag
             return answered
 
@@ -111,13 +110,11 @@ class Viewer:
         page = Page("Not found" if error.status_code == 404 else "Not understood", {"sentence": error.detail}, "")
         return self._shown(request, "error", page, None, error.status_code)
 
-    def broken(self, request: Request, error: Exception) -> Response:
+    def _broken(self, request: Request, error: Exception) -> Response:
         """The page for what went wrong here; the browser is not told how."""
-        say("view: " + "".join(traceback.format_exception(error)))
-        page = Page(
-            "Failed", {"sentence": f"this page could not be made ({type(error).__name__}); the terminal says more"}, ""
-        )
-        return self._shown(request, "error", page, None, 500)
+        say("view: " + harmless("".join(traceback.format_exception(error))))
+        sentence = f"this page could not be made ({type(error).__name__}); the terminal says more"
+        return self._shown(request, "error", Page("Failed", {"sentence": sentence}, ""), None, 500)
 
     def _shown(self, request: Request, name: str, page: Page, run: Opened | None, status: int = 200) -> Response:
         template = self._templates.get_template(f"view/{name}.html.jinja")
