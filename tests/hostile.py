@@ -80,7 +80,8 @@ def plant(run: Path) -> None:
 
 def _planted(value: Any, payloads: Iterator[str], names: dict[str, str], field: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: _planted(each, payloads, names, key) for key, each in value.items()}
+        ours = "policy" if "grade" in value else ""  # of an evaluated answer: before or after
+        return {key: each if key == ours else _planted(each, payloads, names, key) for key, each in value.items()}
     if isinstance(value, list):
         return [_planted(each, payloads, names, field) for each in value]
     if isinstance(value, str) and field in NAMES:

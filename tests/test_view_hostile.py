@@ -7,11 +7,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from msgspec import Struct
 
 from browsing import chromium, needs_chromium, viewer, window
 from finished_run import finished_run
 from hostile import INJECTIONS, plant
+from swirl.evaluate import EvaluatedTrajectory
+from swirl.records import read
 from swirl.report import write_report
+from swirl.train.recorded import SampledState
+from swirl.types import JudgedStep, Trajectory
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
@@ -33,12 +38,20 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+def records(run: Path) -> Iterator[tuple[type[Struct], Path]]:
+    yield Trajectory, run / Trajectory.FILE
+    yield JudgedStep, run / JudgedStep.FILE
+    yield SampledState, run / "train" / SampledState.FILE
+    yield from ((EvaluatedTrajectory, path) for path in (run / "evaluation").glob("*.jsonl"))
+
+
 def test_all_of_them_are_planted(run: Path) -> None:
     text = "".join(
         json.dumps(row) for path in sorted(run.rglob("*.jsonl")) if path.name != "calls.jsonl" for row in rows(path)
     )
     assert len(set(INJECTIONS)) == 50
     assert [each for each in INJECTIONS if json.dumps(each)[1:-1] not in text] == []
+    assert all(list(read(path, kind)) for kind, path in records(run))  # and it is a run that we can read
 
 
 def test_the_viewer_runs_none_of_them(run: Path, browser: Any) -> None:
