@@ -25,7 +25,6 @@ def to_a_bad_step(page: object) -> None:
     """Three clicks: bad steps, the first trajectory, its first bad step."""
     page.locator("main a[href*='verdict=bad']").first.click()
     page.wait_for_selector("table [data-row]")
-    page.wait_for_function("!document.querySelector('[data-indexing]')")
     page.locator("table [data-row] a").first.click()
     page.locator("main a[href^='#step-']").first.click()
 

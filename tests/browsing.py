@@ -98,6 +98,15 @@ def window(browser: Any, address: str = "", **how: Any) -> Iterator[Window]:
     assert found.wrong == []
 
 
+def until(page: Any, expression: str, seconds: int = 30) -> None:
+    """Wait until an expression of JavaScript holds; the browser's own way of waiting would need `eval`, which a page may not."""
+    for _ in range(seconds * 10):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"expected within {seconds} s: {expression}")
+
+
 def violations(page: Any, impacts: Sequence[str] = ("serious", "critical")) -> list[str]:
     """What axe-core finds wrong with a page."""
     from axe_playwright_python.sync_playwright import Axe
