@@ -11,9 +11,11 @@ export GOMP_SPINCOUNT ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# TRL and Inspect bring much that nothing else here needs, and have an environment to themselves.
+INTEROP := .venv-interop
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench crash-test
+.PHONY: help demo test interop lint check bench crash-test
 
 help: ## list the targets
 	@echo "make TARGET [ARGS='...'] [PYTHON=python3.12] [TORCH_INDEX=URL] [PIP_EXTRA='...']"
@@ -28,6 +30,9 @@ demo: $(READY) ## the whole method on two bundled tasks: a table, and runs/demo/
 
 test: $(READY) ## all tests, docstrings and documents included
 	$(BIN)/python -m pytest $(ARGS)
+
+interop: $(INTEROP)/.ready ## the tests that skip without TRL and Inspect, in .venv-interop
+	$(INTEROP)/bin/python -m pytest -rs src/swirl/inspect_tasks tests/test_inspect_tasks.py tests/test_trl.py $(ARGS)
 
 lint: $(READY) ## linters, formatting, types and the direction of imports
 	$(BIN)/ruff check
@@ -46,10 +51,13 @@ crash-test: $(READY) ## kill the demo and work over HTTP at 20 moments each, and
 	$(BIN)/python tests/crash_stages.py $(ARGS)
 	$(BIN)/python tests/crash_demo.py $(ARGS)
 
-$(READY): pyproject.toml constraints.txt
+# An environment, with what is installed in it.
+$(READY): INSTALL := -e '.[dev]'
+$(INTEROP)/.ready: INSTALL := -e '.[dev,inspect]' trl==1.16.0
+$(READY) $(INTEROP)/.ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11 or later on the PATH, found none; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "error: expected Python 3.11 or later, found $$("$(PYTHON)" --version 2>/dev/null || echo none) at $(PYTHON); name another: make PYTHON=/path/to/python3"; exit 1; }
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "error: $(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "setting up $(VENV) with $$($(BIN)/python --version); the first time takes some minutes"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_EXTRA) -e '.[dev]'
+	@test -x $(@D)/bin/python || "$(PYTHON)" -m venv $(@D) || { rm -rf $(@D); echo "error: $(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "setting up $(@D) with $$($(@D)/bin/python --version); the first time takes some minutes"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(PIP_EXTRA) $(INSTALL)
 	@touch $@

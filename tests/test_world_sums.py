@@ -68,12 +68,13 @@ def test_demonstrations_search_calculate_and_end_in_the_right_answer(split: Spli
 
 
 def test_ages_are_those_of_people_and_answers_are_graded_by_value() -> None:
-    for question in draw("test", 7):
+    questions = draw("test", 7)
+    for question in questions:
         [answer] = question.answers
         assert 0 < int(answer) <= (2 * OLDEST if question.meta["kind"] == "total" else 299)
         assert TASK.grade(question, f"{answer}.0 years").correct
         assert not TASK.grade(question, str(int(answer) + 1)).correct
-    assert all(int(q.answers[0]) <= OLDEST for q in draw("test", 7) if q.meta["kind"] == "age")
+    assert all(int(q.answers[0]) <= OLDEST for q in questions if q.meta["kind"] == "age")
 
 
 def test_both_tools_are_offered_and_each_call_goes_to_its_own() -> None:
