@@ -1,10 +1,10 @@
 """`swirl view`: what it prints, refuses and warns of, and how it ends."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,13 +50,16 @@ def test_a_port_in_use_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_it_prints_its_address_warns_where_others_can_reach_it_and_ends_with_ctrl_c(tmp_path: Path, host: str) -> None:
     run = finished_run(tmp_path / "mine")
     command = [sys.executable, "-m", "swirl", "view", str(run), "--port", "0", "--host", host, "--no-browser"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    ) as process:
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # Where the tests themselves run in the background, Ctrl-C is ignored, and whatever they start would inherit that.
+    with subprocess.Popen(command, **told, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)) as process:
         assert process.stdout is not None
         address = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert address.startswith(f"http://{host}:")
     assert "/?token=" in address
     assert ("warning: --host 0.0.0.0" in said) is (host == "0.0.0.0")
