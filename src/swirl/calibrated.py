@@ -124,6 +124,11 @@ def bin_rows(measures: Measures) -> Rows:
     return [("mean score", "n", "share that is good [95 %]"), *rows]
 
 
+def reliability_points(measures: Measures) -> list[tuple[float, float, Interval95, int]]:
+    """The same for `swirl.plots.reliability`: mean score, the share that is good, its interval and n."""
+    return [(each.score, each.good.count / each.good.n, each.good.ci95, each.good.n) for each in measures.bins]
+
+
 def bias_rows(measures: Measures) -> Rows:
     """Errors by the position of the step, and by the length of its action."""
     return [

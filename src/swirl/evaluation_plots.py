@@ -8,17 +8,25 @@ from typing import Any
 
 from swirl import tables
 
+Shares = list[tuple[str, str, float, tuple[float, float]]]
+"""What `swirl.plots.bars` draws: where, before or after, the share and its interval."""
 
-def accuracy_plot(summary: Mapping[str, Any]) -> str:
-    """Accuracy of one or two policies at every place of the headline, and without tools where that was measured too; empty where there is
-    none."""
-    offered = [
+
+def headline_shares(summary: Mapping[str, Any]) -> Shares:
+    """Accuracy at every place of the headline, sampled and greedy."""
+    return [
         (f"{name}, {decoding}", when, part[when]["accuracy"], tuple(part[when]["accuracy_ci95"]))
         for name, stand in tables.places(summary)
         for decoding, part in tables.decodings(stand)
         for when in ("before", "after")
         if when in part
     ]
+
+
+def accuracy_plot(summary: Mapping[str, Any]) -> str:
+    """Accuracy of one or two policies at every place of the headline, and without tools where that was measured too; empty where there is
+    none."""
+    offered = headline_shares(summary)
     alone = [
         (tables.place(sheet, summary), when, sheet[when]["accuracy"]["mean"], tuple(sheet[when]["accuracy"]["ci95"]))
         for sheet in summary["table"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from swirl import round_tables, spending, tables
+from swirl.evaluation_plots import accuracy_plot, growth_plot
 from swirl.samples import changed_questions
 
 
@@ -16,12 +17,12 @@ def shown_evaluation(path: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
         "columns": tables.columns(summary),
         "questions": tables.questions(summary),
         "remarks": tables.remarks(summary),
-        "accuracy_plot": _accuracy_plot(summary),
+        "accuracy_plot": accuracy_plot(summary),
         "sheets": _sheets(summary),
         "legend": tables.LEGEND,
         "tools": tables.tool_rows(summary),
-        "gold_plot": _growth(summary, "gold_recall", "after step"),
-        "pass_plot": _growth(summary, "pass", "k"),
+        "gold_plot": growth_plot(summary, "gold_recall", "after step"),
+        "pass_plot": growth_plot(summary, "pass", "k"),
         "services": spending.rows(summary.get("services", ())),
         "services_total": spending.total_row(summary.get("services", ())),
         "changed": changed_questions(path / "evaluation"),
@@ -54,37 +55,3 @@ def _sheets(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for sheet in summary["table"]
     ]
-
-
-def _accuracy_plot(summary: Mapping[str, Any]) -> str:
-    from swirl import plots
-
-    offered = [
-        (f"{name}, {decoding}", when, part[when]["accuracy"], tuple(part[when]["accuracy_ci95"]))
-        for name, stand in tables.places(summary)
-        for decoding, part in tables.decodings(stand)
-        for when in ("before", "after")
-        if when in part
-    ]
-    alone = [
-        (tables.place(sheet, summary), when, sheet[when]["accuracy"]["mean"], tuple(sheet[when]["accuracy"]["ci95"]))
-        for sheet in summary["table"]
-        if not sheet["tools"] and summary.get("tools")
-        for when in ("before", "after")
-        if when in sheet
-    ]
-    return plots.bars([*offered, *alone], tables.headings(summary)) if offered or alone else ""
-
-
-def _growth(summary: Mapping[str, Any], family: str, axis: str) -> str:
-    """The curve of a figure with a number, e.g. recall of gold passages after each step: a panel for each way to answer with tools."""
-    from swirl import plots
-
-    panels: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for sheet in (sheet for sheet in summary["table"] if sheet["tools"]):
-        for when, policy in zip(("before", "after"), tables.headings(summary), strict=False):
-            numbered = [name.partition("@") for name in sheet.get(when, {}) if name.startswith(f"{family}@")]
-            drawn = sorted((int(number), sheet[when][f"{family}@{number}"]["mean"]) for _, _, number in numbered)
-            if drawn:
-                panels.setdefault(tables.place(sheet, summary), {})[policy] = drawn
-    return plots.growth(panels, axis)

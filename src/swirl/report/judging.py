@@ -14,6 +14,7 @@ from swirl.calibrated import (
     figure_rows,
     missing_rows,
     notes,
+    reliability_points,
     title,
 )
 
@@ -28,7 +29,7 @@ def shown_calibration(path: Path, found: Calibration) -> dict[str, Any]:
     return {
         "title": title(found),
         "changed": [],
-        "plot": plots.reliability([(b.score, b.good.count / b.good.n, b.good.ci95, b.good.n) for b in measures.bins]),
+        "plot": plots.reliability(reliability_points(measures)),
         "tables": [
             ("Over all steps", figure_rows(measures)),
             ("Missing verdicts", missing_rows(measures)),

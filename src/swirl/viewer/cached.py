@@ -41,6 +41,7 @@ class Kept:
 
 _FILES, _PLOTS, _DRAWN = Kept(), Kept(most=64), Kept(most=1)
 _DRAWING = threading.Lock()
+"""One plot is drawn at a time: matplotlib is not made for several threads."""
 
 
 def of_file(path: Path, make: Callable[[Path], T], what: str = "") -> T:
@@ -56,7 +57,7 @@ def of_file(path: Path, make: Callable[[Path], T], what: str = "") -> T:
 
 
 def drawn(plot: Callable[..., str], *shown: Any, **more: Any) -> str:
-    """A plot of `swirl.plots`, drawn once for what it shows. One is drawn at a time: matplotlib is not made for several threads.
+    """A plot of `swirl.plots`, drawn once for what it shows.
 
     >>> drawn(lambda numbers: f"<svg>{numbers}</svg>", [1, 2])
     '<svg>[1, 2]</svg>'
@@ -68,6 +69,20 @@ def drawn(plot: Callable[..., str], *shown: Any, **more: Any) -> str:
             return _DRAWN.get(name, None, lambda: plot(*shown, **more))  # another thread may have drawn it meanwhile
 
     return _PLOTS.get(name, None, draw)
+
+
+def drawn_of(path: Path, draw: Callable[[Path], T]) -> T:
+    """The plots of what a file holds, drawn once for each state of it.
+
+    >>> drawn_of(Path("no/such/file"), lambda path: f"<svg>{path}</svg>")
+    '<svg>no/such/file</svg>'
+    """
+
+    def alone(path: Path) -> T:
+        with _DRAWING:
+            return draw(path)
+
+    return of_file(path, alone, f"{draw.__module__}.{draw.__qualname__}")
 
 
 def stamp(path: Path) -> tuple[int, int, int]:

@@ -1,7 +1,6 @@
 """Before against after: figures with their intervals, every one of them, and the questions gained and lost."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from swirl.evaluation_plots import accuracy_plot, growth_plot
 from swirl.statistics import wilson
 from swirl.summary import read_summary
 from swirl.viewer.answers import KINDS, Answers, Kind, Pair, Said, Way
+from swirl.viewer.cached import drawn_of
 from swirl.viewer.listing import FIELDS, Listing, page_of
 from swirl.viewer.page import Asked, Page
 from swirl.viewer.shelf import Opened
@@ -179,18 +179,14 @@ def _menus(answers: Answers) -> dict[str, list[str]]:
 
 
 def _plots(path: Path) -> Mapping[str, str]:
-    file = path / "summary.json"
     try:
-        found = file.stat()
-        return _drawn(path, (found.st_mtime_ns, found.st_size, found.st_ino))
+        return drawn_of(path / "summary.json", _drawn)
     except (OSError, RecordError):
         return {}  # made anew this moment
 
 
-@lru_cache(maxsize=8)
-def _drawn(path: Path, stamp: tuple[int, int, int]) -> Mapping[str, str]:
-    """Drawn once for each summary: it takes longer than all the rest."""
-    summary = read_summary(path)
+def _drawn(file: Path) -> Mapping[str, str]:
+    summary = read_summary(file.parent)
     return {
         "accuracy": accuracy_plot(summary),
         "gold": growth_plot(summary, "gold_recall", "after step"),

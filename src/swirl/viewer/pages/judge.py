@@ -1,15 +1,16 @@
 """Who judged, how far that can be trusted, what was judged how, and where two judges disagree."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from msgspec import to_builtins
 
-from swirl.calibrated import Calibration
+from swirl import plots
+from swirl.calibrated import Calibration, reliability_points
 from swirl.errors import ConfigError, RecordError
 from swirl.known import name_of
+from swirl.viewer.cached import drawn
 from swirl.viewer.listing import page_of
 from swirl.viewer.page import Asked, Page
 from swirl.viewer.pages.evaluation import BUDGET, summary_of
@@ -166,36 +167,26 @@ def _difference(verdicts: Verdicts, difference: Difference) -> dict[str, Any]:
 
 
 def _plots(verdicts: Verdicts, names: Mapping[str, str]) -> dict[str, str]:
-    steps = {name: tuple(verdicts.by_step(stem)) for stem, name in names.items()}
-    own = {name: tuple(verdicts.over_time(stem)) for stem, name in names.items() if stem == _OWN}
+    steps = {name: verdicts.by_step(stem) for stem, name in names.items()}
+    own = {name: verdicts.over_time(stem) for stem, name in names.items() if stem == _OWN}
     return {
-        "by_step": _lines(tuple(steps.items()), "step", "mean score"),
-        "over_time": _lines(tuple(own.items()), "verdicts, in the order of the files", "share judged good"),
+        "by_step": _lines(steps, "step", "mean score"),
+        "over_time": _lines(own, "verdicts, in the order of the files", "share judged good"),
     }
 
 
-@lru_cache(maxsize=32)
-def _lines(series: tuple[tuple[str, tuple[Mean, ...]], ...], across: str, up: str) -> str:
-    """Drawn once for the same figures. One point alone is no line, and the table says it."""
-    from swirl.plots import Point, lines
-
-    drawn = {
-        name: [Point(each.at, each.mean.mean, (each.mean.low, each.mean.high)) for each in means if each.n]
-        for name, means in series
+def _lines(series: Mapping[str, Sequence[Mean]], across: str, up: str) -> str:
+    """One point alone is no line, and the table says it."""
+    points = {
+        name: [plots.Point(each.at, each.mean.mean, (each.mean.low, each.mean.high)) for each in means if each.n]
+        for name, means in series.items()
     }
-    shown = {name: points for name, points in drawn.items() if len(points) > 1}
-    return lines(shown, across, up) if shown else ""
+    shown = {name: some for name, some in points.items() if len(some) > 1}
+    return drawn(plots.lines, shown, across, up) if shown else ""
 
 
 def _reliability(calibration: Calibration) -> str:
-    return _drawn(tuple((b.score, b.good.count / b.good.n, b.good.ci95, b.good.n) for b in calibration.measures.bins))
-
-
-@lru_cache(maxsize=8)
-def _drawn(bins: tuple[tuple[float, float, tuple[float, float], int], ...]) -> str:
-    from swirl.plots import reliability
-
-    return reliability(bins)
+    return drawn(plots.reliability, reliability_points(calibration.measures))
 
 
 def _python(path: Path, pair: tuple[str, str] | None) -> str:

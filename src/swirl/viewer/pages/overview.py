@@ -7,6 +7,7 @@ from typing import Any
 from swirl import plots, round_tables, rounds, spending, tables
 from swirl.calibrated import read_calibration
 from swirl.errors import SwirlError
+from swirl.evaluation_plots import headline_shares
 from swirl.train import Metrics
 from swirl.types import JudgedStep
 from swirl.viewer import concerns, growing, progress
@@ -48,9 +49,7 @@ def view(run: Opened, asked: Asked) -> Page:
         "rounds": _rounds(summary),
         "beside": _beside(run),
     }
-    return Page(
-        "Overview", data, _python(run, summary, updates), _plots(run, updates.found, survived.found, headline, summary)
-    )
+    return Page("Overview", data, _python(run, summary, updates), _plots(run, updates.found, survived.found, summary))
 
 
 def _steps(run: Opened) -> int | None:
@@ -150,17 +149,9 @@ def _home(run: Opened) -> Path:
     return rounds.home(run.path.resolve(), run.config.round)
 
 
-def _plots(
-    run: Opened, updates: Sequence[Metrics], survived: Survival | None, headline: Sequence[Accuracy], summary: Part
-) -> dict[str, str]:
+def _plots(run: Opened, updates: Sequence[Metrics], survived: Survival | None, summary: Part) -> dict[str, str]:
     found = {}
-    shown = [
-        (f"{row.place}, {row.decoding}", when, share.mean, (share.low, share.high))
-        for row in headline
-        for when, share in (("before", row.before), ("after", row.after))
-        if share
-    ]
-    if shown:
+    if shown := headline_shares(summary.found) if summary.found else ():
         found["accuracy"] = drawn(plots.bars, shown, tables.headings(summary.found))
     if updates:
         found["curves"] = curves(updates[: drawn_up_to(len(updates), run.config.train.updates)], FEW)
