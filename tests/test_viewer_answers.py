@@ -13,7 +13,8 @@ from swirl.figures import compare
 from swirl.records import read
 from swirl.samples import evaluated_pairs
 from swirl.viewer.answers import KINDS, Answers, Count, Kind, Way
-from swirl.viewer.listing import Listing, neighbours, page_of
+from swirl.viewer.listing import Listing, neighbours
+from swirl.viewer.page import page_of
 
 GREEDY = Way("t", "greedy", "bare", "with")
 

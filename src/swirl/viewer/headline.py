@@ -20,6 +20,8 @@ class Part(Struct, frozen=True):
 
     found: Any = None
     why_not: str = ""
+    unreadable: bool = False
+    """Whether it is there, and no record."""
 
 
 class Figure(Struct, frozen=True):
@@ -48,7 +50,7 @@ def summary_of(run: Path) -> Part:
     try:
         return Part(of_file(run / "summary.json", lambda path: read_summary(path.parent), "summary"))
     except SwirlError as error:
-        return Part(why_not=str(error))
+        return Part(why_not=str(error), unreadable=True)
 
 
 def metrics_of(file: Path, command: str) -> Part:
@@ -58,7 +60,7 @@ def metrics_of(file: Path, command: str) -> Part:
     try:
         return Part(of_file(file, _metrics))
     except SwirlError as error:
-        return Part([], str(error))
+        return Part([], str(error), unreadable=True)
 
 
 def _metrics(file: Path) -> list[Metrics]:

@@ -3,15 +3,15 @@
 Not here: what was answered (`swirl.viewer.answers`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from swirl.errors import ConfigError
 from swirl.evaluate import Mode, ToolUse
 from swirl.viewer.answers import KINDS, Answers, Kind, Pair, Way
+from swirl.viewer.page import Asked
 
-Asked = Mapping[str, str]
 FIELDS = Way._fields
 """By what a list can be narrowed."""
 _KNOWN = {"mode": get_args(Mode), "tools": get_args(ToolUse)}
@@ -73,18 +73,6 @@ def neighbours(pairs: Sequence[Pair], way: Way, id: str) -> tuple[Pair | None, P
         return None, None, 0
     around = dict(enumerate([None, *pairs, None]))
     return around[places[0]], around[places[0] + 2], places[0] + 1
-
-
-def page_of(asked: Asked) -> int:
-    """The page that an address asks for, from 1; raises `ConfigError` where it is none.
-
-    >>> page_of({}), page_of({"page": "3"})
-    (1, 3)
-    """
-    given = asked.get("page", "") or "1"
-    if not (given.isascii() and given.isdigit() and 0 < len(given) < 10 and int(given) > 0):
-        raise ConfigError(f"page: expected a number from 1, found {given!r:.40}; follow a link, or leave it out")
-    return int(given)
 
 
 def _kind(asked: Asked) -> Kind | None:

@@ -11,8 +11,9 @@ from swirl.statistics import wilson
 from swirl.summary import read_summary
 from swirl.viewer.answers import KINDS, Answers, Kind, Pair, Said, Way
 from swirl.viewer.cached import drawn_of
-from swirl.viewer.listing import FIELDS, Listing, page_of
-from swirl.viewer.page import Asked, Page
+from swirl.viewer.headline import summary_of
+from swirl.viewer.listing import FIELDS, Listing
+from swirl.viewer.page import Asked, Page, paged
 from swirl.viewer.shelf import Opened
 
 BUDGET = 0.7
@@ -22,18 +23,18 @@ _SIZE = 25
 
 def view(run: Opened, asked: Asked) -> Page:
     """The page; raises `ConfigError` where the address asks for nonsense."""
-    listing, page = Listing.read(asked), page_of(asked)
+    listing = Listing.read(asked)
     answers = run.answers
     answers.refresh(BUDGET)
-    summary, problem = summary_of(run.path)
+    summed_up = summary_of(run.path)
+    summary = summed_up.found
     names = names_of(run, any(answers.compared(way) for way in answers.ways()))
     pairs = sorted(listing.pairs(answers), key=lambda pair: KINDS.index(pair.kind))
-    pages = max(1, -(-len(pairs) // _SIZE))
-    page = min(page, pages)
+    page, pages = paged(asked, len(pairs), _SIZE)
     data = {
         "names": names,
         "summary": _told(summary) if summary else None,
-        "problem": problem,
+        "problem": summed_up.why_not if summed_up.unreadable else "",
         "out_of_date": summary is not None and answers.complete and _out_of_date(summary, answers),
         "complete": answers.complete,
         "unread": answers.unread,
@@ -48,14 +49,6 @@ def view(run: Opened, asked: Asked) -> Page:
         "pages": pages,
     }
     return Page("Evaluation", data, _python(run.path, summary is not None), _plots(run.path) if summary else {})
-
-
-def summary_of(path: Path) -> tuple[Mapping[str, Any] | None, str]:
-    """The summary of a run folder, None where there is none; and what is wrong with it, where something is."""
-    try:
-        return (read_summary(path) if (path / "summary.json").exists() else None), ""
-    except RecordError as error:
-        return None, str(error)
 
 
 def names_of(run: Opened, compared: bool) -> Sequence[str]:

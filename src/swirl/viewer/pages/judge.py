@@ -11,9 +11,9 @@ from swirl.calibrated import Calibration, reliability_points
 from swirl.errors import ConfigError, RecordError
 from swirl.known import name_of
 from swirl.viewer.cached import drawn
-from swirl.viewer.listing import page_of
-from swirl.viewer.page import Asked, Page
-from swirl.viewer.pages.evaluation import BUDGET, summary_of
+from swirl.viewer.headline import summary_of
+from swirl.viewer.page import Asked, Page, page_of
+from swirl.viewer.pages.evaluation import BUDGET
 from swirl.viewer.shelf import Opened
 from swirl.viewer.trusted import trust
 from swirl.viewer.verdicts import Difference, Mean, Spot, Verdicts
@@ -51,8 +51,7 @@ def view(run: Opened, asked: Asked) -> Page:
 def _roles(run: Opened) -> list[dict[str, str]]:
     """Who does what in the run, as far as anyone does."""
     config = run.config
-    summary, _ = summary_of(run.path)
-    labels = (summary or {}).get("judges", {}).get("labels") or ""
+    labels = (summary_of(run.path).found or {}).get("judges", {}).get("labels") or ""
     filters = ", ".join(config.filter.judges) or config.judge.name
     told = [
         ("judges each recorded step", config.judge.name),

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
-from swirl.errors import ConfigError
 from swirl.train import Metrics
 from swirl.viewer import baselines, growing
 from swirl.viewer.curves import IMITATED, curves, drawn_up_to
 from swirl.viewer.groups import By, Groups
 from swirl.viewer.growing import Took
 from swirl.viewer.headline import metrics_of
-from swirl.viewer.page import Asked, Page
+from swirl.viewer.page import Asked, Page, paged
 from swirl.viewer.sampled import Seen, foremost, seen
 from swirl.viewer.shelf import Opened
 
@@ -43,7 +42,7 @@ def view(run: Opened, asked: Asked) -> Page:
     calls, groups = growing.calls(run.path / "calls.jsonl"), run.groups
     calls.refresh()
     updates: list[Metrics] = trained.found
-    page, pages = page_of(asked, len(updates), SIZE)
+    page, pages = paged(asked, len(updates), SIZE)
     shown = updates[::-1][(page - 1) * SIZE : page * SIZE]
     recorded, drawn = groups.updates(), drawn_up_to(len(updates), run.config.train.updates)
     data = {
@@ -70,18 +69,6 @@ def view(run: Opened, asked: Asked) -> Page:
     if warm.found:
         plots["warm_start"] = curves(warm.found, IMITATED)
     return Page("Training", data, _python(run, bool(updates), bool(warm.found)), plots)
-
-
-def page_of(asked: Asked, total: int, size: int) -> tuple[int, int]:
-    """The page that is asked for, at most the last one, and how many there are; raises `ConfigError` where it is none.
-
-    >>> page_of({"page": "3"}, 120, 50), page_of({}, 0, 50), page_of({"page": "9"}, 120, 50)
-    ((3, 3), (1, 1), (3, 3))
-    """
-    text, pages = asked.get("page", "1"), max(1, -(-total // size))
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):
-        raise ConfigError(f"page: expected a number from 1 on, found {text[:40]!r}; this view has {pages}")
-    return min(int(text), pages), pages
 
 
 def why_not_recorded(run: Opened, trained: bool) -> str:

@@ -8,8 +8,8 @@ from swirl.train import Metrics
 from swirl.viewer import baselines, growing
 from swirl.viewer.groups import Measured
 from swirl.viewer.headline import metrics_of
-from swirl.viewer.page import Asked, NotThere, Page
-from swirl.viewer.pages.training import page_of, why_not_recorded
+from swirl.viewer.page import Asked, NotThere, Page, paged
+from swirl.viewer.pages.training import why_not_recorded
 from swirl.viewer.sampled import Seen, seen
 from swirl.viewer.shelf import Opened
 
@@ -36,7 +36,7 @@ def view(run: Opened, asked: Asked) -> Page:
         raise ConfigError(f"sort: expected one of {', '.join(SORTS)}, found {sort[:40]!r}")
     calls.refresh()
     measured = sorted(run.groups.measured(number), key=SORTS[sort][1])
-    page, pages = page_of(asked, len(measured), SIZE)
+    page, pages = paged(asked, len(measured), SIZE)
     before, after = _neighbours(number, recorded or [each.update for each in updates])
     took = calls.updates.get(("train", number))
     data = {
