@@ -14,6 +14,7 @@ from msgspec import structs
 from rich.console import Console
 
 from plain_pages import broken_promises, elements
+from sampled import put_on_record, sampled_action, sampled_state
 from swirl import plots
 from swirl.errors import RecordError
 from swirl.evaluate import EvaluatedTrajectory, Mode, When
@@ -344,11 +345,10 @@ def fill(run: Run, text: str, steps: int = 1, updates: int = 3, actions: int = 3
     with Appender(run.metrics, Metrics) as log:
         log.append([Metrics(update=i + 1, reward=i / updates, kl=0.1, malformed=0.1, **about) for i in range(updates)])
     group = [
-        {"text": text, "score": (1.0, 0.0, None)[i % 3], "reason": text, "weight": (0.5, -0.5, 0)[i % 3]}
+        structs.replace(sampled_action("a", (1.0, 0.0, None)[i % 3], (0.25, -0.25, 0.0)[i % 3]), text=text, reason=text)
         for i in range(actions)
     ]
-    state = {"schema": "swirl.sampled/1", "update": 1, "task": text, "trajectory": "q0/0", "step": 0, "actions": group}
-    (run.metrics.parent / "samples.jsonl").write_text(json.dumps(state) + "\n")
+    put_on_record(run.path, sampled_state(1, 0, *group, task=text, trajectory="q0/0"))
 
 
 def test_a_run_that_has_only_begun_has_a_page_that_says_what_is_missing(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What a tracker is told of an evaluation and of sampled actions: the figures of the summary, and texts that are on record."""
 
-import json
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -9,6 +8,7 @@ import msgspec
 import pytest
 
 from healthy_run import CONFIG, make
+from sampled import put_on_record, sampled_action, sampled_state
 from swirl.evaluate import EvaluatedTrajectory
 from swirl.records import Appender, read
 from swirl.run import Run
@@ -93,17 +93,14 @@ def test_without_a_tracker_nothing_is_read(tmp_path: Path, double: Double) -> No
     assert not double.opened
 
 
-def state(update: int, place: int) -> bytes:
-    """As training puts it on record, with more than is told."""
-    action = {"text": f"action at {place}", "tokens": ["a"], "score": None, "weight": 0.5, "status": "unreadable"}
-    about = {"schema": "swirl.sampled/1", "update": update, "place": place, "task": "world", "trajectory": "q/0"}
-    return json.dumps({**about, "step": 2, "actions": [action]}).encode() + b"\n"
-
-
 def test_of_a_training_the_first_states_of_checkpoints_are_told(tmp_path: Path) -> None:
-    assert sampled_actions(tmp_path, 2) == []
-    lines = [state(update, place) for update in (1, 2, 3, 4, 5) for place in (3, 7)]
-    (tmp_path / "samples.jsonl").write_bytes(b"".join(lines))
-    [table] = sampled_actions(tmp_path, 2)
+    assert sampled_actions(tmp_path / "train", 2) == []
+    states = [
+        sampled_state(update, place, sampled_action(f"action at {place}", None, 0.5), step=2)
+        for update in (1, 2, 3, 4, 5)
+        for place in (3, 7)
+    ]
+    put_on_record(tmp_path, *states)
+    [table] = sampled_actions(tmp_path / "train", 2)
     assert [row[0] for row in table.rows] == [2, 4, 5]
-    assert table.rows[0] == (2, "world", "q/0", 2, "action at 3", None, 0.5, "")
+    assert table.rows[0] == (2, "world", "q/0", 3, "action at 3", None, 0.5, ""), "steps are counted from 1"

@@ -64,6 +64,15 @@ def standing(verdict: Verdict | None) -> Standing:
     return "good" if verdict.good else "bad"
 
 
+def badge(verdict: Verdict | None) -> str:
+    """GOOD, BAD or MISSING.
+
+    >>> badge(Verdict(0.0)), badge(None)
+    ('BAD', 'MISSING')
+    """
+    return standing(verdict).upper()
+
+
 def known(folder: Path, judge: str, right: Callable[[Trajectory], bool | None]) -> Iterator[Known]:
     """The trajectories of a run folder whose own judge has this name; `right` says whether an answer is, as far as that can be said."""
     decisions = _decisions(folder)

@@ -6,6 +6,7 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 
 from swirl.evaluate import EvaluatedTrajectory
+from swirl.known import badge
 from swirl.records import read
 from swirl.selection import Selection
 from swirl.shards import judged
@@ -175,5 +176,5 @@ def _step(step: Step, verdict: Verdict | None) -> ShownStep:
     observation = step.observation.text if step.observation is not None else ""
     if isinstance(step.action, Malformed):
         observation = f"malformed: {step.action.reason}"
-    badge = "" if verdict is None else "MISSING" if verdict.score is None else "GOOD" if verdict.good else "BAD"
-    return ShownStep(cut(step.text), cut(observation), badge, cut(verdict.reason if verdict else "", LONGEST // 3))
+    word = "" if verdict is None else badge(verdict)
+    return ShownStep(cut(step.text), cut(observation), word, cut(verdict.reason if verdict else "", LONGEST // 3))

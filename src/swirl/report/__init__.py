@@ -64,7 +64,7 @@ def view(path: Path) -> dict[str, Any]:
         "alarms": alarms(known.updates, known.steps, summary, judge["changed"] if judge else ()),
         **(shown_evaluation(path, summary) if summary else {}),
         "curves": learning_curves(known.updates),
-        "groups": groups(path / "train"),
+        "groups": groups(path / "train", known.config["train"]["objective"]),
         "selection": selection,
         "survival": shown_survival(selection) if selection else None,
         **shown_steps(known.steps),

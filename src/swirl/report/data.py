@@ -4,11 +4,13 @@ sampled at some of their states."""
 from pathlib import Path
 from typing import Any
 
-from swirl.sampled import SampledText, shown_groups
+from swirl.known import badge
+from swirl.sampled import shown_groups
 from swirl.samples import cut
 from swirl.selection import Selection
 from swirl.step_scores import StepScores
 from swirl.survival import fell_rows, rules_kept, survival_rows, survivors
+from swirl.train.recorded import SampledAction
 
 
 def shown_survival(selection: Selection) -> dict[str, Any]:
@@ -43,24 +45,24 @@ _MOST = 16
 """Actions of a group."""
 
 
-def groups(train: Path) -> list[dict[str, Any]]:
+def groups(train: Path, objective: str) -> list[dict[str, Any]]:
     """Some states of training, with what was sampled there."""
     return [
         {
-            "number": group.update,
-            "place": f"{cut(group.task, 100)}, trajectory {cut(group.trajectory, 200)}, step {group.step + 1}",
-            "actions": [_shown(action) for action in group.actions[:_MOST]],
-            "more": max(0, len(group.actions) - _MOST),
+            "number": state.update,
+            "place": f"{cut(state.task, 100)}, trajectory {cut(state.trajectory, 200)}, step {state.step + 1}",
+            "actions": [_shown(*each) for each in zip(state.actions[:_MOST], advantages[:_MOST], strict=True)],
+            "more": max(0, len(state.actions) - _MOST),
         }
-        for group in shown_groups(train)
+        for state, advantages in shown_groups(train, objective)
     ]
 
 
-def _shown(action: SampledText) -> dict[str, str]:
+def _shown(action: SampledAction, advantage: float | None) -> dict[str, str]:
     return {
         "text": cut(action.text),
-        "badge": action.badge,
+        "badge": badge(action.verdict),
         "reward": "none" if action.score is None else f"{action.score:.2f}",
-        "advantage": f"{action.weight:+.3f}",
+        "advantage": "none" if advantage is None else f"{advantage:+.3f}",
         "reason": cut(action.reason, 500),
     }

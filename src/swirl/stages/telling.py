@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from swirl import rounds
-from swirl.records import read
 from swirl.run import Run
+from swirl.sampled import at_checkpoints
 from swirl.samples import Shown, evaluated_samples, samples_of_one
 from swirl.settings import to_table
 from swirl.summary import read_summary
@@ -16,7 +14,6 @@ from swirl.tables import decodings, headings, places
 from swirl.tracking import Table, Tracked, Tracker, without_places
 from swirl.tracking.told import Cell
 
-SAMPLES = "samples.jsonl"
 _ENDS = {True: "right", False: "wrong", None: ""}
 _TOLD = 1
 """The one point of an evaluation's curves."""
@@ -25,25 +22,6 @@ _TRAJECTORIES = (
     *("step", "action", "observation", "verdict", "reason", "ending"),
 )
 _ACTIONS = ("update", "task", "trajectory", "step", "action", "reward", "weight", "reason")
-
-
-class _Action(Struct, frozen=True):
-    """What is told of a sampled action (`train/samples.jsonl`)."""
-
-    text: str
-    score: float | None
-    weight: float
-    reason: str = ""
-
-
-class _State(Struct, frozen=True, tag="swirl.sampled/1", tag_field="schema"):
-    """The same of the state it was sampled at."""
-
-    update: int
-    task: str
-    trajectory: str
-    step: int
-    actions: tuple[_Action, ...]
 
 
 def tell_evaluation(run: Run) -> None:
@@ -124,19 +102,9 @@ def _steps(number: int, kind: str, shown: Shown) -> Iterator[tuple[Cell, ...]]:
 def sampled_actions(folder: Path, every: int) -> list[Table]:
     """The actions that were sampled at the first state of each update that a checkpoint follows, and of the last: with their rewards, and
     their weights in the update (advantages, as the objective has them). Nothing where they are not on record."""
-    path = folder / SAMPLES
-    chosen: dict[int, _State] = {}
-    last: _State | None = None
-    for state in read(path, _State) if path.exists() else ():
-        if last is None or state.update != last.update:
-            last = state
-            if state.update % every == 0:
-                chosen[state.update] = state
-    if last is not None:
-        chosen[last.update] = last
     rows = [
-        (state.update, state.task, state.trajectory, state.step, one.text, one.score, one.weight, one.reason)
-        for state in chosen.values()
+        (state.update, state.task, state.trajectory, state.step + 1, one.text, one.score, one.weight, one.reason)
+        for state in at_checkpoints(folder, every)
         for one in state.actions
     ]
     return [Table("samples/actions", _ACTIONS, rows)] if rows else []

@@ -4,11 +4,12 @@ Torch-free, so that whoever looks at a run can read them; `swirl.train.recording
 temperature of training, to four decimals.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from msgspec import Struct
 
-from swirl.types import VerdictStatus
+from swirl.types import Verdict, VerdictStatus
 
 
 class SampledAction(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -35,6 +36,12 @@ class SampledAction(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     weight: float
     """What its log-probability counts in the update: its advantage, as the objective has it, over the number of actions that count at its
     state and of states that have some. To six digits."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the judge said of it; None where score and status of an edited record do not agree."""
+        agree = (self.score is not None) == (self.status is VerdictStatus.OK)
+        return Verdict(self.score, self.reason, self.status) if agree else None
 
 
 class SampledState(
@@ -84,3 +91,27 @@ class Probe(
     """For each of that state's actions, in its order, the log-probability of each id."""
 
     FILE: ClassVar[str] = "probes.jsonl"
+
+
+def fewest_verdicts(objective: str) -> int:
+    """How many verdicts a state needs to count in an update: one where a reward counts by itself, two where actions are compared."""
+    return 1 if objective == "reinforce" else 2
+
+
+def advantages(actions: Sequence[SampledAction], objective: str, states: int) -> tuple[float | None, ...]:
+    """The advantage of each action of a state, got back from its weight (`swirl.train.advantages.weigh`); None where its verdict is
+    missing, and of all where the objective has no advantages. `states`: how many of the update's have `fewest_verdicts`.
+
+    >>> good, bad = (
+    ...     SampledAction(text="", token_ids=(), tokens=(), logprobs=(), score=score, weight=weight)
+    ...     for score, weight in ((1.0, 0.125), (0.0, -0.125))
+    ... )
+    >>> advantages([good, bad], "rloo", states=4)
+    (1.0, -1.0)
+    """
+    if objective in ("dpo", "sft"):
+        return (None,) * len(actions)
+    judged = sum(action.score is not None for action in actions)
+    return tuple(
+        None if action.score is None else round(action.weight * judged * states, 4) + 0.0 for action in actions
+    )

@@ -6,7 +6,7 @@ Not here: which records these are (`swirl.viewer.answers`).
 from typing import Any
 
 from swirl.evaluate import EvaluatedTrajectory
-from swirl.known import standing
+from swirl.known import badge
 from swirl.protocol import ANSWER_TAG, TAGS
 from swirl.types import Answer, Malformed, Step, ToolCall, Trajectory, Verdict
 
@@ -77,7 +77,7 @@ def _parted(step: Step) -> tuple[str, str]:
 
 
 def _verdict(verdict: Verdict | None) -> dict[str, Any]:
-    found = {"standing": standing(verdict).upper(), "score": None, "why": "not judged", "reason": ""}
+    found = {"standing": badge(verdict), "score": None, "why": "not judged", "reason": ""}
     if verdict is None:
         return found
     graded = verdict.score if verdict.score not in (0.0, 1.0) else None

@@ -14,13 +14,11 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from swirl.train.recorded import Probe, SampledAction, SampledState
+from swirl.train.recorded import Probe, SampledAction, SampledState, advantages, fewest_verdicts
 from swirl.viewer.lines import About, Line, Lines, Progress
 
 By = Literal["advantage", "disagreement", "kl"]
 """What states can be ranked by."""
-_COMPARED = 2
-"""Verdicts that a state needs where its actions are compared with one another."""
 
 
 class Measured(NamedTuple):
@@ -103,17 +101,10 @@ class Groups:
         )
 
     def advantages(self, state: SampledState, objective: str) -> tuple[float | None, ...]:
-        """The advantage of each action, got back from its weight (`swirl.train.advantages.weigh`); None where its verdict is missing, and
-        of all where the objective has no advantages."""
-        if objective in ("dpo", "sft"):
-            return (None,) * len(state.actions)
-        least = 1 if objective == "reinforce" else _COMPARED
-        states = sum(one.judged >= least for one in self.measured(state.update))
-        judged = sum(action.score is not None for action in state.actions)
-        return tuple(
-            None if action.score is None else round(action.weight * judged * states, 4) + 0.0
-            for action in state.actions
-        )
+        """The advantage of each action, None where it has none."""
+        fewest = fewest_verdicts(objective)
+        states = sum(one.judged >= fewest for one in self.measured(state.update))
+        return advantages(state.actions, objective, states)
 
 
 class _Action(Struct):

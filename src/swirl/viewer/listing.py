@@ -3,15 +3,15 @@
 Not here: what was answered (`swirl.viewer.answers`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from swirl.errors import ConfigError
 from swirl.evaluate import Mode, ToolUse
 from swirl.viewer.answers import KINDS, Answers, Kind, Pair, Way
-from swirl.viewer.page import Asked
 
+Asked = Mapping[str, str]
 FIELDS = Way._fields
 """By what a list can be narrowed."""
 _KNOWN = {"mode": get_args(Mode), "tools": get_args(ToolUse)}

@@ -4,8 +4,8 @@ import math
 
 from msgspec import Struct
 
+from swirl.known import badge
 from swirl.train.recorded import SampledAction, SampledState
-from swirl.types import Verdict
 from swirl.viewer.baselines import Rewards, baselines
 from swirl.viewer.groups import Groups, Measured, gain_of
 from swirl.viewer.shelf import Opened
@@ -100,12 +100,11 @@ def _order(action: Sampled) -> float:
 
 
 def _action(number: int, action: SampledAction, baseline: float | None, advantage: float | None) -> Sampled:
-    verdict = Verdict(action.score, action.reason, action.status)
     return Sampled(
         number=number,
         text=action.text,
         thinking=action.thinking,
-        badge="MISSING" if action.score is None else "GOOD" if verdict.good else "BAD",
+        badge=badge(action.verdict),
         reward=action.score,
         reason=action.reason,
         status=action.status.value,

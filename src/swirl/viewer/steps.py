@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from swirl.decompose import state_before
-from swirl.known import Known, standing
+from swirl.known import Known, badge
 from swirl.protocol import ANSWER_TAG, TAGS, render
 from swirl.types import Answer, Malformed, Step, ToolCall, Trajectory, Verdict
 
@@ -30,15 +30,6 @@ def pieces(text: str) -> list[dict[str, str]]:
         place, inside = tag.end(), not tag[1]
     found.append({"kind": "inside" if inside else "text", "text": text[place:]})
     return [each for each in found if each["text"]]
-
-
-def badge(verdict: Verdict | None) -> str:
-    """GOOD, BAD or MISSING.
-
-    >>> badge(Verdict(0.0)), badge(None)
-    ('BAD', 'MISSING')
-    """
-    return standing(verdict).upper()
 
 
 def said(judge: str, verdict: Verdict | None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from itertools import zip_longest
 from typing import Any, NamedTuple, TypeVar
 
 from swirl.train.recorded import Probe, SampledAction, SampledState
-from swirl.types import Verdict
 from swirl.viewer.groups import Groups, Measured, gain_of
 from swirl.viewer.steps import pieces, said
 
@@ -105,10 +104,9 @@ def action_of(
     place: int, action: SampledAction, advantage: float | None, probes: Sequence[Probe], judge: str
 ) -> dict[str, Any]:
     """A sampled action, what was said of it, and its tokens."""
-    verdict = Verdict(action.score, action.reason, action.status) if _agrees(action) else None
     columns = list(_columns(place, action, probes))
     return {
-        **said(judge, verdict),
+        **said(judge, action.verdict),
         "place": place,
         "thinking": action.thinking,
         "action": pieces(action.text),
@@ -120,10 +118,6 @@ def action_of(
         "columns": [{"label": column.label, "sum": math.fsum(column.logprobs)} for column in columns],
         "rows": list(_rows(action, columns)),
     }
-
-
-def _agrees(action: SampledAction) -> bool:
-    return (action.score is not None) == (action.status.value == "ok")
 
 
 def _columns(place: int, action: SampledAction, probes: Sequence[Probe]) -> "list[Column]":

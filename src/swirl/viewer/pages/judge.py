@@ -9,7 +9,7 @@ from msgspec import to_builtins
 from swirl import plots
 from swirl.calibrated import Calibration, reliability_points
 from swirl.errors import ConfigError, RecordError
-from swirl.known import name_of
+from swirl.known import badge, name_of
 from swirl.viewer.cached import drawn
 from swirl.viewer.headline import summary_of
 from swirl.viewer.page import Asked, Page, page_of
@@ -155,7 +155,7 @@ def _difference(verdicts: Verdicts, difference: Difference) -> dict[str, Any]:
         if found is None:
             return {"standing": "", "score": None, "reason": "judged anew meanwhile"}
         verdict = found.verdict
-        return {"standing": "GOOD" if verdict.good else "BAD", "score": verdict.score, "reason": verdict.reason}
+        return {"standing": badge(verdict), "score": verdict.score, "reason": verdict.reason}
 
     return {
         "trajectory": difference.trajectory,
