@@ -28,7 +28,7 @@ def test_a_healthy_run_has_none() -> None:
 
 def test_missing_verdicts_are_told_of_what_was_judged() -> None:
     assert told(steps=StepScores(by_step=[AtStep(5.0, 9, 1)])) == {
-        "missing verdicts": "1 of 10 recorded steps (10.0%) have no verdict."
+        "missing verdicts": "1 of 10 recorded steps (10.0%) have no verdict; they count neither as good nor as bad."
     }
     assert not told(steps=StepScores(by_step=[AtStep(0.0, 0, 10)])), "nobody has judged them yet"
 

@@ -14,27 +14,27 @@ def states(run: Path) -> dict[str, str]:
 def test_each_stage_is_done_once_it_has_ended(tmp_path: Path) -> None:
     run = tmp_path / "run"
     make(run, stages=("generate",))
-    assert states(run) == dict.fromkeys(("judge", "filter", "train", "evaluate"), "not yet") | {"generate": "done"}
+    assert states(run) == dict.fromkeys(("Judge", "Filter", "Train", "Evaluate"), "not begun") | {"Generate": "done"}
     make(run, stages=("judge", "filter"))
     found = {stage.name: stage for stage in stages(run, glance(run))}
-    assert [found[name].state for name in ("generate", "judge", "filter", "train")] == [*["done"] * 3, "not yet"]
-    assert found["generate"].told == "8 trajectories"
-    assert found["judge"].told == "16 verdicts by rule"
-    assert found["filter"].told.endswith("of 8 kept by process")
+    assert [found[name].state for name in ("Generate", "Judge", "Filter", "Train")] == [*["done"] * 3, "not begun"]
+    assert found["Generate"].told == "8 trajectories"
+    assert found["Judge"].told == "16 verdicts by rule"
+    assert found["Filter"].told.endswith("of 8 kept by process")
 
 
 def test_a_stage_at_work_has_begun(tmp_path: Path) -> None:
     run = tmp_path / "run"
     make(run, stages=("generate",))
     with writing(run, "judge"):
-        assert states(run)["judge"] == "begun"
+        assert states(run)["Judge"] == "begun"
 
 
 def test_a_manifest_that_was_edited_keeps_nobody_from_looking(tmp_path: Path) -> None:
     run = tmp_path / "run"
     make(run, stages=("generate",))
     (run / "manifest.json").write_text((run / "manifest.json").read_text().replace("[]", '["judge"]'))
-    assert states(run)["generate"] == "done"
+    assert states(run)["Generate"] == "done"
 
 
 def test_tiles_tell_what_there_is(tmp_path: Path) -> None:

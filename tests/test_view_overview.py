@@ -9,6 +9,7 @@ from msgspec import structs
 from recorded_run import answer_after, metrics, recorded_run
 from swirl.calls import Call
 from swirl.manifest import File, Manifest
+from swirl.overview import state_of
 from swirl.records import log, write_json
 from swirl.services.ledger import Request
 from swirl.train import ByAction
@@ -71,11 +72,11 @@ def test_parts_that_are_not_there_yet_name_the_command_that_makes_them(tmp_path:
 
 def test_a_training_that_ended_before_more_updates_were_asked_for_is_not_done() -> None:
     told = Manifest(files={"train/metrics.jsonl": File(1, ""), "evaluation/a.jsonl": File(1, "")})
-    assert progress.state_of("train", told, begun=True, complete=False) == "begun"
-    assert progress.state_of("train", told, begun=True, complete=True) == "done"
-    assert progress.state_of("evaluate", told, begun=True, complete=False) == "done", "there may be fewer questions"
-    assert progress.state_of("judge", told, begun=False, complete=True) == "not begun"
-    assert progress.state_of("train", None, begun=True, complete=True) == "done", "older runs have no manifest"
+    assert state_of("train", told, begun=True, complete=False) == "begun"
+    assert state_of("train", told, begun=True, complete=True) == "done"
+    assert state_of("evaluate", told, begun=True, complete=False) == "done", "there may be fewer questions"
+    assert state_of("judge", told, begun=False, complete=True) == "not begun"
+    assert state_of("train", None, begun=True, complete=True) == "done", "older runs have no manifest"
 
 
 def test_it_leads_to_bad_steps_in_one_click(run: Path, tmp_path: Path) -> None:

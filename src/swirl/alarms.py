@@ -46,13 +46,19 @@ def alarms(
 
 
 def _recorded(steps: StepScores | None) -> list[Alarm]:
-    """Verdicts that are missing on recorded steps, once some were given."""
-    if steps is None or not steps.judged:
+    """Verdicts that are missing, once some were given."""
+    return missing_verdicts(steps.missing, steps.judged + steps.missing) if steps and steps.judged else []
+
+
+def missing_verdicts(missing: int, steps: int) -> list[Alarm]:
+    """That recorded steps have no verdict, where they are more than a few.
+
+    >>> missing_verdicts(1, 100), missing_verdicts(0, 0)
+    ([], [])
+    """
+    if not missing or missing < MISSING * steps:
         return []
-    share = steps.missing / (steps.judged + steps.missing)
-    if share < MISSING:
-        return []
-    told = f"{steps.missing:,} of {steps.judged + steps.missing:,} recorded steps ({share:.1%}) have no verdict."
+    told = f"{missing:,} of {steps:,} recorded steps ({missing / steps:.1%}) have no verdict; they count neither as good nor as bad."
     return [Alarm("missing verdicts", told)]
 
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from swirl.train import Metrics
 
 REWARD = "reward (mean verdict)"
+KL = "KL to the initial policy (nats an action)"
 MALFORMED = "malformed (share)"
+TOKENS_READ = "tokens read, of all rows (share)"
+UNSHARED = "states that share nothing (share)"
 
 
 def learning_curves(updates: Sequence[Metrics]) -> str:
@@ -19,15 +22,13 @@ def series(updates: Sequence[Metrics]) -> dict[str, list[float | None]]:
     """Name of a curve -> its value at each update."""
     return {
         REWARD: [update.reward for update in updates],
-        "KL to the initial policy (nats an action)": [update.kl for update in updates],
+        KL: [update.kl for update in updates],
         "loss": [update.loss for update in updates],
         MALFORMED: [update.malformed for update in updates],
         "missing verdicts (count)": [float(update.missing.total) for update in updates],
         "states with a signal (share)": [update.signal for update in updates],
-        "tokens read, of all rows (share)": [
-            update.tokens_read / update.naive_tokens if update.naive_tokens else None for update in updates
-        ],
-        "states that share nothing (share)": [update.unshared for update in updates],
+        TOKENS_READ: [update.tokens_read / update.naive_tokens if update.naive_tokens else None for update in updates],
+        UNSHARED: [update.unshared for update in updates],
         "drift in training (nats a token)": [update.drift for update in updates],
     }
 

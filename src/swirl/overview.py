@@ -6,11 +6,11 @@ Not here: what is remarkable (`swirl.alarms`), and every figure (`swirl.tables`)
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from swirl import spending
-from swirl.errors import RecordError
-from swirl.manifest import found, read_manifest
+from swirl.errors import SwirlError
+from swirl.manifest import FILE, Manifest, found, read_manifest, stage_of
 from swirl.records import read, read_document
 from swirl.selection import Selection
 from swirl.step_scores import StepScores, step_scores
@@ -18,22 +18,25 @@ from swirl.summary import read_summary
 from swirl.tables import decodings, headings, places, points
 from swirl.train import Metrics
 
-_NAMES = {
-    "warm_start": "warm start",
-    "generate": "generate",
-    "judge": "judge",
-    "filter": "filter",
-    "train": "train",
-    "evaluate": "evaluate",
+STAGE_NAMES = {
+    "warm_start": "Warm start",
+    "generate": "Generate",
+    "judge": "Judge",
+    "filter": "Filter",
+    "train": "Train",
+    "evaluate": "Evaluate",
 }
+State = Literal["done", "begun", "not begun"]
+_TRAININGS = ("warm_start", "train")
+"""Stages that make exactly as much as their settings ask for."""
 
 
 class Stage(NamedTuple):
     """How far a stage is."""
 
     name: str
-    state: str
-    """done, begun, or not yet."""
+    state: State
+    """begun: at work, or cut off."""
     told: str
     """What it has made so far."""
     seconds: float | None = None
@@ -72,26 +75,35 @@ def glance(path: Path) -> Glance:
 
 def stages(path: Path, known: Glance) -> list[Stage]:
     """How far each stage is; without the warm start where there is none."""
-    unfinished = _unfinished(path)
+    told = manifest_of(path)
     seconds = known.summary["seconds"]["by_stage"] if known.summary else {}
+    trained = len(known.updates) >= known.config["train"]["updates"]
     rows = []
-    for name, told in _made(known).items():
+    for name, made in _made(known).items():
         there = bool(found(path, name))
-        state = "begun" if name in unfinished else "done" if there else "not yet"
-        if name == "warm_start" and not there and state == "not yet":
-            continue
-        if name == "train" and state == "done" and len(known.updates) < known.config["train"]["updates"]:
-            state = "begun"
-        rows.append(Stage(_NAMES[name], state, told if there else "", seconds.get(name)))
+        state = state_of(name, told, begun=there, complete=name != "train" or trained)
+        if name != "warm_start" or state != "not begun":
+            rows.append(Stage(STAGE_NAMES[name], state, made if there else "", seconds.get(name)))
     return rows
 
 
-def _unfinished(path: Path) -> frozenset[str]:
-    """The stages that are under way; a manifest that was edited is for `swirl verify` to tell of."""
+def state_of(name: str, told: Manifest | None, *, begun: bool, complete: bool) -> State:
+    """What a stage's state is, by the manifest, by whether it has made anything, and by whether that is all it was asked for."""
+    if told is None:  # of an older version of swirl, or damaged: the files alone tell
+        return "not begun" if not begun else "done" if complete else "begun"
+    if name in told.unfinished or (begun and not complete and name in _TRAININGS):
+        return "begun"
+    if any(stage_of(file) == name for file in told.files):
+        return "done"
+    return "begun" if begun else "not begun"
+
+
+def manifest_of(path: Path) -> Manifest | None:
+    """A run folder's manifest, None where there is none, or none that can be read, which `swirl verify` tells of."""
     try:
-        return read_manifest(path).unfinished
-    except RecordError:
-        return frozenset()
+        return read_manifest(path) if (path / FILE).exists() else None
+    except SwirlError:
+        return None
 
 
 def _made(known: Glance) -> Mapping[str, str]:

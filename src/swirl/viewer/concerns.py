@@ -11,12 +11,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from swirl.alarms import MISSING, alarms
-from swirl.calibrated import Calibration, digest_of
+from swirl.alarms import Alarm, alarms, missing_verdicts
+from swirl.calibrated import Calibration
 from swirl.judges.calibration import Rate
 from swirl.manifest import Manifest
 from swirl.train import Metrics
-from swirl.viewer.cached import of_file
 
 FEWEST = 8
 """Updates before anything is said of how training goes: its first quarter is compared with its last."""
@@ -32,8 +31,6 @@ _ACCEPTS = 0.2
 _AGREES = 0.8
 _UNEVEN = 2.0
 """How much more often verdicts on one kind of action are missing than on all."""
-_LARGE = 32_000_000
-"""Bytes that are not hashed for a page."""
 
 
 class Concern(Struct, frozen=True, kw_only=True):
@@ -48,15 +45,16 @@ class Concern(Struct, frozen=True, kw_only=True):
     """What that view is asked for."""
 
 
-_VIEWS: Mapping[str, str] = {
-    "missing rewards": "training",
-    "malformed actions": "training",
-    "KL": "training",
-    "drift in training": "training",
-    "reward without accuracy": "judge",
-    "calibration out of date": "judge",
+_VIEWS: Mapping[str, tuple[str, dict[str, str]]] = {
+    "missing verdicts": ("trajectories", {"verdict": "missing"}),
+    "missing rewards": ("training", {}),
+    "malformed actions": ("training", {}),
+    "KL": ("training", {}),
+    "drift in training": ("training", {}),
+    "reward without accuracy": ("judge", {}),
+    "calibration out of date": ("judge", {}),
 }
-"""What an alarm is about -> the view that shows more."""
+"""What an alarm is about -> the view that shows more, and what it is asked for."""
 
 
 def alarming(
@@ -67,21 +65,21 @@ def alarming(
     >>> [concern.view for concern in alarming([], None, ["verdicts.jsonl"])]
     ['judge']
     """
-    for about, told in alarms(updates, None, summary, changed):
-        yield Concern(about=_begun(about), sentence=_spaced(_begun(told)), view=_VIEWS.get(about, ""))
+    yield from map(_of_alarm, alarms(updates, None, summary, changed))
+
+
+def _of_alarm(alarm: Alarm) -> Concern:
+    view, asked = _VIEWS.get(alarm.about, ("", {}))
+    return Concern(about=_begun(alarm.about), sentence=_spaced(_begun(alarm.told)), view=view, asked=asked)
 
 
 def of_verdicts(good: int, bad: int, missing: int) -> Iterator[Concern]:
     """Verdicts on the recorded steps that are missing.
 
     >>> [concern.sentence for concern in of_verdicts(90, 5, 5)]
-    ['5 of 100 verdicts on recorded steps are missing (5.0 %); they count neither as good nor as bad.']
+    ['5 of 100 recorded steps (5.0 %) have no verdict; they count neither as good nor as bad.']
     """
-    total = good + bad + missing
-    if missing and missing >= MISSING * total:
-        share = _spaced(f"{missing:,} of {total:,} verdicts on recorded steps are missing ({missing / total:.1%})")
-        sentence = f"{share}; they count neither as good nor as bad."
-        yield Concern(about="Missing verdicts", sentence=sentence, view="trajectories", asked={"verdict": "missing"})
+    yield from map(_of_alarm, missing_verdicts(missing, good + bad + missing))
 
 
 def of_training(updates: Sequence[Metrics]) -> Iterator[Concern]:
@@ -149,20 +147,6 @@ def of_judge(found: Calibration) -> Iterator[Concern]:
         low, high = (f"{end:.2f}" for end in wrong.ci95)
         sentence = f"The judge {found.judge} calls {wrong.count:,} of {wrong.n:,} bad steps good ({wrong.share:.2f} [{low}, {high}])."
         yield Concern(about="Judge accepts bad steps", sentence=sentence, view="judge")
-
-
-def out_of_date(run: Path, found: Calibration, told: Manifest | None) -> list[str]:
-    """The files that are not those that a calibration was made of. Large ones are not hashed for it: there the manifest is believed."""
-    return [name for name, known in found.made_of.items() if _differs(run, name, known, told)]
-
-
-def _differs(run: Path, name: str, known: str, told: Manifest | None) -> bool:
-    path = run / name
-    if not path.is_file():
-        return not Path(name).is_absolute()
-    if told is not None and told.vouches(name) and told.files[name].bytes == path.stat().st_size:
-        return told.files[name].sha256 != known
-    return path.stat().st_size <= _LARGE and of_file(path, digest_of) != known
 
 
 def of_summary(summary: Mapping[str, Any]) -> Iterator[Concern]:

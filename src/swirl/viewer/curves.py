@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from swirl import plots
-from swirl.learning import MALFORMED, REWARD, counts, series
+from swirl.learning import KL, MALFORMED, REWARD, TOKENS_READ, UNSHARED, counts, series
 from swirl.train import Metrics
 from swirl.viewer.cached import drawn
 
@@ -15,12 +15,11 @@ MORE: Mapping[str, str] = {
     "mean_tokens": "tokens an action (mean)",
 }
 """What a report has no room for: a figure of an update -> what its curve is called."""
-KL = "KL to the initial policy (nats an action)"
 FEW = (REWARD, KL, MALFORMED)
 """What an overview shows."""
 IMITATED = ("loss", MORE["grad_norm"], MORE["mean_tokens"])
 """What supervised training has."""
-_LEFT_OUT = ("tokens read, of all rows (share)", "states that share nothing (share)")
+_LEFT_OUT = (TOKENS_READ, UNSHARED)
 """What drawing is spared: an update's own page has it."""
 
 

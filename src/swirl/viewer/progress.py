@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from msgspec import Struct
 
@@ -12,6 +11,7 @@ from swirl import manifest
 from swirl.decisive import STAGES
 from swirl.errors import SwirlError
 from swirl.manifest import Manifest
+from swirl.overview import STAGE_NAMES, State, manifest_of, state_of
 from swirl.records import read_document
 from swirl.selection import Selection
 from swirl.settings import RunConfig
@@ -20,18 +20,6 @@ from swirl.survival import fell_rows, survival_rows, survivors
 from swirl.types import JudgedStep, Trajectory
 from swirl.viewer import growing
 from swirl.viewer.cached import of_file, stamp
-
-_TRAININGS = ("warm_start", "train")
-"""Stages that make exactly as much as their settings ask for."""
-State = Literal["done", "begun", "not begun"]
-LABELS = {
-    "warm_start": "Warm start",
-    "generate": "Generate",
-    "judge": "Judge",
-    "filter": "Filter",
-    "train": "Train",
-    "evaluate": "Evaluate",
-}
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -71,14 +59,7 @@ class Survival(Struct, frozen=True, kw_only=True):
 
 def known_manifest(run: Path) -> Manifest | None:
     """The manifest, None where there is none, or none that can be read."""
-
-    def read(file: Path) -> Manifest | None:
-        try:
-            return manifest.read_manifest(file.parent) if file.exists() else None
-        except SwirlError:
-            return None
-
-    return of_file(run / manifest.FILE, read)
+    return of_file(run / manifest.FILE, lambda file: manifest_of(file.parent))
 
 
 def survival(run: Path) -> Survival | None:
@@ -115,7 +96,7 @@ def stages(run: Path, config: RunConfig, steps: int | None = None) -> list[Stage
         found.append(
             Stage(
                 name=name,
-                label=LABELS[name],
+                label=STAGE_NAMES[name],
                 state=state,
                 count=count,
                 of=None if state == "done" else of,
@@ -127,17 +108,6 @@ def stages(run: Path, config: RunConfig, steps: int | None = None) -> list[Stage
             )
         )
     return found
-
-
-def state_of(name: str, told: Manifest | None, *, begun: bool, complete: bool) -> State:
-    """What a stage's state is, by the manifest, by whether it has made anything, and by whether that is all it was asked for."""
-    if told is None:  # of an older version of swirl, or damaged: the files alone tell
-        return "not begun" if not begun else "done" if complete else "begun"
-    if name in told.unfinished or (begun and not complete and name in _TRAININGS):
-        return "begun"
-    if any(manifest.stage_of(file) == name for file in told.files):
-        return "done"
-    return "begun" if begun else "not begun"
 
 
 Made = tuple[int, int | None, str, str]

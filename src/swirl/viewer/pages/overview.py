@@ -18,6 +18,7 @@ from swirl.viewer.headline import Accuracy, Part, accuracies, in_a_line, metrics
 from swirl.viewer.page import Asked, Page
 from swirl.viewer.progress import Survival
 from swirl.viewer.shelf import Opened
+from swirl.viewer.trusted import standing_of
 
 
 def view(run: Opened, asked: Asked) -> Page:
@@ -106,7 +107,7 @@ def _warnings(run: Opened, summary: Part, updates: Sequence[Metrics]) -> Iterato
     except SwirlError as error:
         yield Concern(about="Calibration", sentence=str(error))
     else:
-        changed = concerns.out_of_date(run.path, calibration, told) if calibration else ()
+        changed = standing_of(run.path, calibration)[0] if calibration else ()
         yield from concerns.of_judge(calibration) if calibration else _uncalibrated(run)
     yield from concerns.alarming(updates, summary.found, changed)
     yield from concerns.of_training(updates)
