@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from msgspec import Struct
 
-from browsing import chromium, needs_chromium, viewer, window
+from browsing import needs_chromium, viewer, window
 from finished_run import finished_run
 from hostile import INJECTIONS, plant
 from swirl.evaluate import EvaluatedTrajectory
@@ -19,12 +19,6 @@ from swirl.train.recorded import SampledState
 from swirl.types import JudgedStep, Trajectory
 
 pytestmark = [needs_chromium, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,13 @@ from typing import Any
 
 import pytest
 
-from browsing import Window, chromium, needs_chromium, until, viewer, violations, window
+from browsing import Window, needs_chromium, until, viewer, violations, window
 from finished_run import finished_run, small
 from swirl.cli import main
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
 VIEWS = ("", "/trajectories", "/training", "/training/1", "/evaluation", "/judge")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

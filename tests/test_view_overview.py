@@ -23,14 +23,9 @@ from viewing import assert_sound, viewing
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded_run(tmp_path_factory.mktemp("made") / "run")
-
-
 @pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "run"))
+def run(recorded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recorded, tmp_path / "run"))
 
 
 def test_it_tells_how_far_each_stage_is_and_what_it_made(run: Path, tmp_path: Path) -> None:

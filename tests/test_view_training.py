@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from recorded_run import metrics, recorded_run
+from recorded_run import metrics
 from sampled import put_on_record, sampled_action, sampled_state
 from swirl.records import log
 from swirl.train import TrainConfig
@@ -17,14 +17,9 @@ from viewing import assert_sound, viewing
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script> javascript:alert(3)'
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded_run(tmp_path_factory.mktemp("made") / "run")
-
-
 @pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "run"))
+def run(recorded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recorded, tmp_path / "run"))
 
 
 def test_updates_are_told_newest_first_and_lead_to_their_pages(run: Path, tmp_path: Path) -> None:

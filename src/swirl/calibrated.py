@@ -7,7 +7,7 @@ Not here: how the figures are reckoned (`swirl.judges.calibration`, `swirl.judge
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from msgspec import Struct
 from rich.box import SIMPLE_HEAD
@@ -180,6 +180,23 @@ def notes(calibration: Calibration) -> list[str]:
 def title(calibration: Calibration) -> str:
     """What was measured against what."""
     return f"{calibration.judge} against {calibration.truth}, which is taken as the truth"
+
+
+def all_rows(calibration: Calibration) -> dict[str, Any]:
+    """All figures as rows of text, with how to read them, by the names that pages show them under."""
+    measures = calibration.measures
+    return {
+        "figures": figure_rows(measures),
+        "bins": bin_rows(measures),
+        "biases": bias_rows(measures),
+        "missing": missing_rows(measures),
+        "notes": notes(calibration),
+        "legend": LEGEND,
+        "states": calibration.states,
+        "families": acceptance_rows(calibration.families),
+        "actions": acceptance_rows(calibration.actions),
+        "about": ACCEPTED,
+    }
 
 
 def print_calibration(calibration: Calibration) -> None:

@@ -3,20 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from swirl.calibrated import (
-    ACCEPTED,
-    LEGEND,
-    Calibration,
-    acceptance_rows,
-    bias_rows,
-    bin_rows,
-    changed,
-    figure_rows,
-    missing_rows,
-    notes,
-    reliability_points,
-    title,
-)
+from swirl.calibrated import Calibration, all_rows, changed, reliability_points, title
 
 
 def shown_calibration(path: Path, found: Calibration) -> dict[str, Any]:
@@ -25,21 +12,21 @@ def shown_calibration(path: Path, found: Calibration) -> dict[str, Any]:
 
     if files := changed(path, found):
         return {"title": title(found), "truth": found.truth, "changed": files}
-    measures = found.measures
+    rows = all_rows(found)
     return {
         "title": title(found),
         "changed": [],
-        "plot": plots.reliability(reliability_points(measures)),
+        "plot": plots.reliability(reliability_points(found.measures)),
         "tables": [
-            ("Over all steps", figure_rows(measures)),
-            ("Missing verdicts", missing_rows(measures)),
-            ("What scores are worth", bin_rows(measures)),
-            ("Errors by position and by length", bias_rows(measures)),
+            ("Over all steps", rows["figures"]),
+            ("Missing verdicts", rows["missing"]),
+            ("What scores are worth", rows["bins"]),
+            ("Errors by position and by length", rows["biases"]),
         ],
-        "notes": [*notes(found), LEGEND],
+        "notes": [*rows["notes"], rows["legend"]],
         "judge": found.judge,
-        "states": found.states,
-        "accepted": acceptance_rows(found.families),
-        "actions": acceptance_rows(found.actions),
-        "about": ACCEPTED,
+        "states": rows["states"],
+        "accepted": rows["families"],
+        "actions": rows["actions"],
+        "about": rows["about"],
     }

@@ -8,20 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from swirl.calibrated import (
-    ACCEPTED,
-    LEGEND,
-    Calibration,
-    acceptance_rows,
-    bias_rows,
-    bin_rows,
-    digest_of,
-    figure_rows,
-    missing_rows,
-    notes,
-    read_calibration,
-    title,
-)
+from swirl.calibrated import Calibration, all_rows, digest_of, read_calibration, title
 from swirl.errors import RecordError
 from swirl.manifest import FILE, Manifest, read_manifest
 
@@ -43,21 +30,7 @@ def trust(run: Path) -> tuple[dict[str, Any] | None, Calibration | None]:
         "changed": changed,
         "unchecked": unchecked,
     }
-    if changed:
-        return told, found
-    measures = found.measures
-    return told | {
-        "figures": figure_rows(measures),
-        "bins": bin_rows(measures),
-        "biases": bias_rows(measures),
-        "missing": missing_rows(measures),
-        "notes": notes(found),
-        "legend": LEGEND,
-        "states": found.states,
-        "families": acceptance_rows(found.families),
-        "actions": acceptance_rows(found.actions),
-        "about": ACCEPTED,
-    }, found
+    return told if changed else told | all_rows(found), found
 
 
 def standing_of(run: Path, calibration: Calibration) -> tuple[list[str], list[str]]:
