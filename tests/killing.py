@@ -1,6 +1,7 @@
 """Kill a swirl command with SIGKILL at a chosen moment, and compare what two runs left behind."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,12 @@ STAGE_FILES = (
     "evaluation/*.jsonl",
 )
 """What each stage writes, in the order of the stages."""
+
+
+def hear_ctrl_c() -> None:
+    """In a process that is about to become another program: where the tests run in the background, Ctrl-C is ignored, and whatever they
+    start would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run_swirl(words: Sequence[str]) -> None:

@@ -127,7 +127,8 @@ def test_a_swirl_command_parses(
     """With all its words, where files and run folders it names are there; what it would do is left out."""
     monkeypatch.chdir(tmp_path)
     main(["recipes", "copy", "gsm8k"])
-    Run.create(Path("runs/mine"), load_recipe("smoke").config)
+    for name in ("mine", "other", "demo", "pictures"):
+        Run.create(Path("runs", name), load_recipe("smoke").config)
     done: list[object] = []
     monkeypatch.setattr(stages, "run_all", lambda path, config: done.append(config) or Run(path, config))
     monkeypatch.setattr(stages, "run_stage", lambda name, path, config, **_: done.append(config))
@@ -135,6 +136,7 @@ def test_a_swirl_command_parses(
     monkeypatch.setattr(study, "run_study", lambda recipe, config, path: done.append(config))
     for module in ("run", "evaluate", "report"):
         monkeypatch.setattr(f"swirl.commands.{module}.show", lambda path, every=False: None)
+    monkeypatch.setattr("swirl.commands.view._serve", lambda shelf, *_: done.append(shelf))
     monkeypatch.setattr("swirl.stages.dry_run.dry_run", lambda runs: done.append(runs))
     monkeypatch.setattr("swirl.commands.export.export", lambda run, fmt, out, **_: done.append(out))
     monkeypatch.setattr("swirl.commands.import_.import_traces", lambda paths, *_: done.append(paths))

@@ -4,12 +4,12 @@ import signal
 import socket
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from finished_run import finished_run
+from killing import hear_ctrl_c
 from swirl.cli import main
 
 NOT_OURS = "expected a run folder (with run.toml) or a study (with study.json)"
@@ -51,8 +51,7 @@ def test_it_prints_its_address_warns_where_others_can_reach_it_and_ends_with_ctr
     run = finished_run(tmp_path / "mine")
     command = [sys.executable, "-m", "swirl", "view", str(run), "--port", "0", "--host", host, "--no-browser"]
     told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # Where the tests themselves run in the background, Ctrl-C is ignored, and whatever they start would inherit that.
-    with subprocess.Popen(command, **told, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)) as process:
+    with subprocess.Popen(command, **told, preexec_fn=hear_ctrl_c) as process:
         assert process.stdout is not None
         address = process.stdout.readline()
         process.send_signal(signal.SIGINT)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from killing import hear_ctrl_c
 from swirl.errors import ConfigError, ServiceFailure, WorkerError
 from swirl.run import Run
 from swirl.settings import RunConfig
@@ -66,17 +67,18 @@ def test_one_process_or_one_task_is_worked_on_here(monkeypatch: pytest.MonkeyPat
 
 
 def test_several_processes_are_others_than_this_one_and_end_with_the_work() -> None:
+    others = set(active_children())
     found = all_of(here, 4, 2)[0]
     assert os.getpid() not in found
     assert len(set(found)) <= 2
-    assert not active_children()
+    assert set(active_children()) <= others
 
 
 def test_an_error_of_a_worker_is_raised_as_it_is_and_ends_the_others(tmp_path: Path) -> None:
-    start = time.monotonic()
+    start, others = time.monotonic(), set(active_children())
     with pytest.raises(ConfigError, match="no such thing"):
         all_of(partial(fail, tmp_path), 3, 2)
-    assert not active_children()
+    assert set(active_children()) <= others
     assert time.monotonic() - start < 55, "the other was not waited for"
     with pytest.raises(ServiceFailure, match=r"no answer to [01]") as caught:
         all_of(fail_as_a_service, 2, 2)
@@ -122,6 +124,7 @@ def begun(folder: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(2)] == ["begun\n"] * 2
