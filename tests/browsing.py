@@ -100,9 +100,15 @@ def window(browser: Any, address: str = "", **how: Any) -> Iterator[Window]:
 
 def until(page: Any, expression: str, seconds: int = 30) -> None:
     """Wait until an expression of JavaScript holds; the browser's own way of waiting would need `eval`, which a page may not."""
+    from playwright.sync_api import Error
+
     for _ in range(seconds * 10):
-        if page.evaluate(expression):
-            return
+        try:
+            if page.evaluate(expression):
+                return
+        except Error as error:
+            if "context was destroyed" not in str(error):  # it goes to another page meanwhile
+                raise
         page.wait_for_timeout(100)
     raise AssertionError(f"expected within {seconds} s: {expression}")
 

@@ -201,6 +201,39 @@ def test_a_run_is_followed_while_it_goes_on(browser: Any, tmp_path: Path) -> Non
         until(page, "!document.querySelector('main').innerText.includes('Not trained yet')")
 
 
+def test_what_is_read_stays_where_it_is_and_what_is_open_stays_open(browser: Any, tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "mine")
+    lines = (run / "train" / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "train" / "metrics.jsonl").write_bytes(lines[0])
+    top = "document.getElementById('cost-title').getBoundingClientRect().top"
+    opened = "[...document.querySelectorAll('#main details')].map((each) => each.open)"
+    with viewer(run) as address, window(browser, address, viewport={"width": 1000, "height": 500}) as seen:
+        page = seen.open()
+        until(page, "document.getElementById('steps-title') !== null")
+        page.wait_for_timeout(2500)  # one look at least: nothing has changed
+        page.locator("#main details summary").first.click()
+        page.evaluate("document.getElementById('cost-title').scrollIntoView({block: 'center'})")
+        page.evaluate("document.getElementById('main').firstElementChild.dataset.mark = 'same'")
+        before, open_before = page.evaluate(top), page.evaluate(opened)
+        page.wait_for_timeout(4500)  # two looks
+        assert page.evaluate("document.getElementById('main').firstElementChild.dataset.mark") == "same"
+        with (run / "calls.jsonl").open("ab") as stream:  # what it took is written above and below
+            stream.write(b"{}\n")
+        (run / "summary.json").unlink(missing_ok=True)
+        (run / "train" / "metrics.jsonl").unlink()
+        until(page, "document.getElementById('main').firstElementChild.dataset.mark !== 'same'")
+        assert abs(page.evaluate(top) - before) < 2, "the page above has become shorter"
+        assert page.evaluate(opened) == open_before
+
+
+def test_an_address_opens_what_it_names(seen: Window) -> None:
+    page = seen.open("/runs/mine/training/1")
+    last = page.locator("details.state-group").last
+    assert not last.evaluate("(each) => each.open")
+    page.evaluate("(id) => { location.hash = id; }", last.get_attribute("id"))
+    until(page, "document.querySelector('details.state-group:last-of-type').open")
+
+
 def test_two_runs_are_seen_beside_each_other(browser: Any, tmp_path: Path) -> None:
     runs = finished_run(tmp_path / "one"), finished_run(tmp_path / "two")
     with viewer(*runs) as address, window(browser, address) as seen:

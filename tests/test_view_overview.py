@@ -44,6 +44,29 @@ def test_it_tells_how_far_each_stage_is_and_what_it_made(run: Path, tmp_path: Pa
     assert "3 updates" in page.text or "of 100 updates" in page.text
 
 
+def test_it_shows_steps_and_scores_once_they_are_indexed(run: Path, tmp_path: Path) -> None:
+    with viewing(tmp_path / "scratch", run) as seen:
+        page, steps = assert_sound(seen.page("")), seen.data("")["steps"]
+        counted = seen.run.index.steps_distribution()
+        for each in steps["lengths"]:
+            assert f"/runs/run/trajectories?steps={each['steps']}" in page.links()
+            assert seen.data("/trajectories", steps=each["steps"])["total"] == each["trajectories"]
+    assert {each["steps"]: each["trajectories"] for each in steps["lengths"]} == counted
+    assert steps["scores"][0]["step"] == 1
+    for each in steps["scores"]:
+        assert each["ci95"][0] <= each["mean"] <= each["ci95"][1]
+    assert "What the judge gave each step" in page.text
+
+
+def test_it_shows_what_each_rule_keeps_with_the_least_strict_first(run: Path, tmp_path: Path) -> None:
+    with viewing(tmp_path / "scratch", run) as seen:
+        page, survival = assert_sound(seen.page("")), seen.data("")["survival"]
+    rules = [rule for rule, _ in survival["rules"]]
+    assert rules[:3] == ["none", "process", "outcome"]
+    assert survival["kept"] == dict(map(tuple, survival["rules"]))[survival["rule"]]
+    assert {f"/runs/run/trajectories?rule={rule}" for rule in rules[1:]} <= set(page.links())
+
+
 def test_its_figures_have_intervals_and_the_gain(run: Path, tmp_path: Path) -> None:
     answer_after(run)
     with viewing(tmp_path / "scratch", run) as seen:
@@ -53,7 +76,7 @@ def test_its_figures_have_intervals_and_the_gain(run: Path, tmp_path: Path) -> N
     assert row["gain"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert row["before"]["low"] < row["before"]["mean"] or row["before"]["mean"] == 0
     assert "+0.0 [+0.0, +0.0]" in page.text
-    assert sum(tag == "svg" for tag, _ in page.elements) == 3
+    assert sum(tag == "svg" for tag, _ in page.elements) == 6
 
 
 def test_parts_that_are_not_there_yet_name_the_command_that_makes_them(tmp_path: Path) -> None:

@@ -68,6 +68,15 @@ def test_an_update_shows_rewards_baselines_and_advantages(run: Path, tmp_path: P
     assert "leave one out" in page.text
 
 
+def test_actions_that_are_alike_stand_once_with_their_number(tmp_path: Path, run: Path) -> None:
+    put_on_record(run, sampled_state(9, 0, *[sampled_action("again", 1.0)] * 3, sampled_action("again", 0.0)))
+    with viewing(tmp_path / "scratch", run) as seen:
+        page, [state] = assert_sound(seen.page("/training/9")), seen.data("/training/9")["states"]
+    assert [one["times"] for one in state["actions"]] == [3, 0, 0, 1]
+    assert ("3 GOOD" in page.text, "1 BAD" in page.text) == (True, True)
+    assert page.text.count("3 ×") == page.text.count("1 ×") == 1
+
+
 def test_its_states_lead_to_the_step_of_their_trajectory(run: Path, tmp_path: Path) -> None:
     with viewing(tmp_path / "scratch", run) as seen:
         links, states = assert_sound(seen.page("/training/1")).links(), seen.data("/training/1")["states"]

@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     drawn = next(read(folder / Trajectory.FILE, Trajectory))
     actions = [sampled_action("one two", 1.0, 0.25), sampled_action("three four five", 0.0, -0.25)]
     about = {"task": drawn.question.task, "trajectory": drawn.id}
-    first = sampled_state(1, 0, *actions, sampled_action("one two", 1.0, 0.0), **about)
+    first = sampled_state(1, 0, *actions, sampled_action("one two", 1.0, 0.0), actions[1], **about)
     put_on_record(folder, first, sampled_state(7, 2, sampled_action("later", None), **about))
     put_on_record(folder, *(probe_of(first, checkpoint) for checkpoint in (0, 5, 10)))
     return folder
@@ -173,14 +173,30 @@ def test_a_state_shows_what_training_sampled_there_by_advantage(seen: Viewing) -
     step = _one(seen, name)["steps"][0]
     assert [(visit["update"], visit["chosen"]) for visit in step["visits"]] == [(1, True), (7, False)]
     actions = step["group"]["actions"]
-    assert [action["place"] for action in actions] == [0, 2, 1]
-    assert [action["advantage"] for action in actions] == [0.75, 0.0, -0.75]
-    assert [action["badge"] for action in actions] == ["GOOD", "GOOD", "BAD"]
+    assert [action["place"] for action in actions] == [0, 2, 1, 3]
+    assert [action["advantage"] for action in actions] == [1.0, 0.0, -1.0, -1.0]
+    assert [action["badge"] for action in actions] == ["GOOD", "GOOD", "BAD", "BAD"]
     page = assert_sound(seen.page("/trajectory", id=name))
     assert "because of three four five" in page.text
-    assert "Tokens as of action 1" in page.text
-    assert any(re.search(r"/training/1#place-0$", link) for link in page.links())
+    assert "told above: the same action, judged otherwise" in page.text
+    assert any(re.search(r"/training/1#state-0$", link) for link in page.links())
     assert any("update=7#step-1" in link for link in page.links())
+
+
+def test_actions_that_are_alike_stand_once_with_their_number(seen: Viewing) -> None:
+    name = _rows(seen)[0]["id"]
+    actions = _one(seen, name)["steps"][0]["group"]["actions"]
+    assert [action["times"] for action in actions] == [1, 1, 2, 0], "what counts otherwise stands apart"
+    text = assert_sound(seen.page("/trajectory", id=name)).text
+    assert (text.count("1 ×"), text.count("2 ×")) == (2, 1)
+    assert text.count("because of three four five") == 1
+
+
+def test_where_a_trajectory_comes_from_is_folded(seen: Viewing) -> None:
+    page = seen.page("/trajectory", id=_rows(seen)[0]["id"])
+    shown, _, folded = page.partition("Where it comes from")
+    assert "<dt>Ending</dt>" in shown
+    assert "<dt>Seed</dt>" in folded.partition("</details>")[0]
 
 
 def test_tokens_say_how_each_moved_from_checkpoint_to_checkpoint(seen: Viewing) -> None:

@@ -1,5 +1,6 @@
 """Several trainings beside each other: lines over a number that tells them apart, and a matrix of what was trained on and evaluated on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import NamedTuple
@@ -36,12 +37,28 @@ def lines(series: Mapping[str, Sequence[Point]], across: str, up: str, *, doubli
     if doubling:
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
-    axes.set_xticks(places, [f"{place:,.0f}" for place in places])
+    told = apart([math.log2(place) if doubling else float(place) for place in places])
+    axes.set_xticks(places, [f"{place:,.0f}" if shown else "" for place, shown in zip(places, told, strict=True)])
     axes.set_xlabel(one_line(across))
     axes.set_ylabel(up)
-    axes.legend(loc="best")
+    if len(series) > 1:
+        axes.legend(loc="best")
     about = [f"{name}, {across} {point.x:,.0f}: {point.y:.3f}" for name, points in series.items() for point in points]
     return Sketch(figure, f"{up[:1].upper()}{up[1:]} over {across}", some_of(about))
+
+
+def apart(places: Sequence[float], least: float = 0.07) -> list[bool]:
+    """Which places along an axis, in order, have room for a number: those at least a share of its whole length after the last that has.
+
+    >>> apart([0.0, 2.0, 50.0, 100.0])
+    [True, False, True, True]
+    """
+    found: list[bool] = []
+    last = -math.inf
+    for place in places:
+        found.append(place - last >= least * (places[-1] - places[0]))
+        last = place if found[-1] else last
+    return found
 
 
 @drawn

@@ -76,7 +76,14 @@ class Viewer:
         page = front(self.shelf)
         if request.query_params.get("format") == "json":
             return _as_json(page)
-        return self._shown(request, "front", page, None)
+        answered = self._shown(request, "front", page, None)
+        tag = f'"{hashlib.sha256(answered.body).hexdigest()[:24]}"'
+        answered.headers["ETag"] = tag
+        return (
+            Response(status_code=304, headers={"ETag": tag})
+            if request.headers.get("if-none-match") == tag
+            else answered
+        )
 
     def endpoint(self, name: str, make: View) -> Callable[[Request], Response]:
         """What answers the address of a view; it works in a thread of its own."""

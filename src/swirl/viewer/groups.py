@@ -5,8 +5,8 @@ Not here: what is on record of them (`swirl.train.recorded`).
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Container, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Hashable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
@@ -177,6 +177,23 @@ def gain_of(action: "SampledAction | _Action") -> float | None:
     if not action.initial_logprobs:
         return None
     return math.fsum(action.logprobs) - math.fsum(action.initial_logprobs)
+
+
+def alike(action: SampledAction) -> Hashable:
+    """What two actions of a state share where a page need not show both: their words and tokens, and all that was made of them."""
+    return (
+        action.text, action.thinking, action.token_ids, action.score, action.reason, action.status, action.weight
+    )  # fmt: skip
+
+
+def times(keys: Sequence[Hashable]) -> list[int]:
+    """How often each is there, told where it is for the first time; 0 where it comes again.
+
+    >>> times(["a", "b", "a"])
+    [2, 1, 0]
+    """
+    counts = Counter(keys)
+    return [counts.pop(key, 0) for key in keys]
 
 
 def _spread(scores: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ from swirl.records import read_document
 from swirl.selection import Selection
 from swirl.settings import RunConfig
 from swirl.shards import number_of, shard
-from swirl.survival import fell_rows, survival_rows, survivors
+from swirl.survival import fell_rows, rules_kept, survival_rows, survivors
 from swirl.types import JudgedStep, Trajectory
 from swirl.viewer import growing
 from swirl.viewer.cached import of_file, stamp
@@ -55,6 +55,8 @@ class Survival(Struct, frozen=True, kw_only=True):
     left: list[tuple[str, int]]
     """What is left after each check of the run's own rule."""
     fell: list[dict[str, object]]
+    rules: list[tuple[str, int]]
+    """How many each rule keeps, from the least strict on."""
 
 
 def known_manifest(run: Path) -> Manifest | None:
@@ -77,6 +79,7 @@ def _survival(path: Path) -> Survival:
         rows=survival_rows(found),
         left=survivors(found),
         fell=[each._asdict() for each in fell_rows(found)],
+        rules=rules_kept(found),
     )
 
 

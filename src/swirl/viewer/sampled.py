@@ -7,7 +7,7 @@ from msgspec import Struct
 from swirl.known import badge
 from swirl.train.recorded import SampledAction, SampledState
 from swirl.viewer.baselines import Rewards, baselines
-from swirl.viewer.groups import Groups, Measured, gain_of
+from swirl.viewer.groups import Groups, Measured, alike, gain_of, times
 from swirl.viewer.shelf import Opened
 
 
@@ -31,6 +31,8 @@ class Sampled(Struct, frozen=True, kw_only=True):
     kl: float | None
     """How many nats likelier it was, when it was sampled, than under the initial policy."""
     tokens: int
+    times: int
+    """How many actions of the state are like it, itself included; 0 where an earlier one stands for it."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -72,9 +74,9 @@ def seen(run: Opened, groups: Groups, state: SampledState, measured: Measured, e
     advantages = groups.advantages(state, config.objective)
     compared = baselines(state, everywhere, config)
     actions = [
-        _action(number, action, baseline, advantage)
-        for number, (action, baseline, advantage) in enumerate(
-            zip(state.actions, compared, advantages, strict=True), start=1
+        _action(number, *told)
+        for number, told in enumerate(
+            zip(state.actions, compared, advantages, times([*map(alike, state.actions)]), strict=True), start=1
         )
     ]
     sizes = [abs(advantage) for advantage in advantages if advantage is not None]
@@ -99,7 +101,7 @@ def _order(action: Sampled) -> float:
     return action.weight if action.advantage is None else action.advantage
 
 
-def _action(number: int, action: SampledAction, baseline: float | None, advantage: float | None) -> Sampled:
+def _action(number: int, action: SampledAction, baseline: float | None, advantage: float | None, count: int) -> Sampled:
     return Sampled(
         number=number,
         text=action.text,
@@ -113,6 +115,7 @@ def _action(number: int, action: SampledAction, baseline: float | None, advantag
         weight=action.weight,
         kl=gain_of(action),
         tokens=len(action.token_ids),
+        times=count,
     )
 
 
@@ -124,12 +127,11 @@ def _question(run: Opened, trajectory: str) -> str:
 def foremost(state: Seen, by: str) -> list[Sampled]:
     """The action of a state that shows best why it stands out: the one that counts most, or that moved most; for disagreement two of
     different verdicts."""
+    shown = [action for action in state.actions if action.times]
     if by == "kl":
-        moved = [action for action in state.actions if action.kl is not None]
+        moved = [action for action in shown if action.kl is not None]
         return sorted(moved, key=lambda one: -(one.kl or 0.0))[:1]
     if by == "advantage":
-        return sorted(state.actions, key=lambda one: -abs(one.advantage if one.advantage is not None else one.weight))[
-            :1
-        ]
-    judged = sorted((one for one in state.actions if one.reward is not None), key=lambda one: one.reward or 0.0)
+        return sorted(shown, key=lambda one: -abs(one.advantage if one.advantage is not None else one.weight))[:1]
+    judged = sorted((one for one in shown if one.reward is not None), key=lambda one: one.reward or 0.0)
     return [judged[-1], judged[0]] if len(judged) > 1 else judged

@@ -164,7 +164,7 @@ def _runs_of(path: Path) -> Iterator[Path]:
         yield path
         yield from sorted((path / rounds.ROUNDS).glob("*/"), key=lambda each: (len(each.name), each.name))
         return
-    found = sorted(each.parent for each in path.glob("*/run.toml")) if (path / STUDY).is_file() else []
+    found = sorted((each.parent for each in path.glob("*/run.toml")), key=_natural) if (path / STUDY).is_file() else []
     if not found:
         raise RunFolderError(
             f"expected a run folder (with run.toml) or a study (with {STUDY}) at {path}, found neither; "
@@ -172,6 +172,15 @@ def _runs_of(path: Path) -> Iterator[Path]:
         )
     for folder in found:
         yield from _runs_of(folder)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """By name, and by numbers in it as numbers.
+
+    >>> sorted(map(Path, ["1000-seed1", "300-seed2", "300-seed1"]), key=_natural)[0].name
+    '300-seed1'
+    """
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _slug(folder: Path, given: Path, taken: Mapping[str, object]) -> str:

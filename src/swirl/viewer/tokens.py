@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple, TypeVar
 
 from swirl.train.recorded import Probe, SampledAction, SampledState
-from swirl.viewer.groups import Groups, Measured, gain_of
+from swirl.viewer.groups import Groups, Measured, alike, gain_of, times
 from swirl.viewer.steps import pieces, said
 
 T = TypeVar("T")
@@ -61,19 +61,23 @@ def _chosen(visits: Sequence[Measured], update: int, *, probed: bool) -> Measure
 def sampled(
     state: SampledState, advantages: Sequence[float | None], probes: Sequence[Probe], judge: str
 ) -> dict[str, Any]:
-    """A state's actions, by advantage and then by weight, those that pull most first."""
+    """A state's actions, by advantage and then by weight, those that pull most first; `times` says how often each is there, 0 where it
+    comes again."""
     own = [probe for probe in probes if state.update == 1 and probe.place == state.place]
     first = {action.token_ids: place for place, action in reversed(list(enumerate(state.actions)))}
     actions = [
         {**action_of(place, action, advantage, own, judge), "same": first[action.token_ids]}
         for place, (action, advantage) in enumerate(zip(state.actions, advantages, strict=True))
     ]
+    actions.sort(key=_rank)
+    for action, count in zip(actions, times([alike(state.actions[each["place"]]) for each in actions]), strict=True):
+        action["times"] = count
     scores = [action.score for action in state.actions if action.score is not None]
     return {
         "update": state.update,
         "place": state.place,
         "reward": sum(scores) / len(scores) if scores else None,
-        "actions": sorted(actions, key=_rank),
+        "actions": actions,
         "checkpoints": len(own),
         "left_out": max(0, len(own) - MOST_CHECKPOINTS),
     }

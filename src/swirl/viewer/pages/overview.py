@@ -8,6 +8,7 @@ from swirl import plots, round_tables, rounds, spending, tables
 from swirl.calibrated import read_calibration
 from swirl.errors import SwirlError
 from swirl.evaluation_plots import headline_shares
+from swirl.statistics import wilson
 from swirl.train import Metrics
 from swirl.types import JudgedStep
 from swirl.viewer import concerns, growing, progress
@@ -29,7 +30,7 @@ def view(run: Opened, asked: Asked) -> Page:
         _survival(run),
         growing.calls(run.path / "calls.jsonl"),
     )
-    headline = accuracies(summary.found) if summary.found else []
+    headline, by_step = accuracies(summary.found) if summary.found else [], _by_step(run)
     services = calls.services()
     data = {
         "about": _about(run),
@@ -43,6 +44,7 @@ def view(run: Opened, asked: Asked) -> Page:
         },
         "survival": survived.found,
         "no_survival": survived.why_not,
+        "steps": by_step,
         "seconds": round(sum(calls.seconds.values()), 1),
         "peak_memory_mb": calls.peak_memory_mb,
         "services": spending.rows(services),
@@ -50,13 +52,40 @@ def view(run: Opened, asked: Asked) -> Page:
         "rounds": _rounds(summary),
         "beside": _beside(run),
     }
-    return Page("Overview", data, _python(run, summary, updates), _plots(run, updates.found, survived.found, summary))
+    shown = {
+        **_plots(run, updates.found, survived.found, summary),
+        **(_step_plots(by_step) if by_step else {}),
+    }
+    return Page("Overview", data, _python(run, summary, updates), shown)
 
 
 def _steps(run: Opened) -> int | None:
     """How many recorded steps there are, once the index knows; whoever looks at a run will want that next."""
     counted = run.index.state().complete
     return sum(steps * count for steps, count in run.index.steps_distribution().items()) or None if counted else None
+
+
+def _by_step(run: Opened) -> dict[str, Any] | None:
+    """How many steps trajectories have, and what each step earned, once all of that is indexed."""
+    lengths = run.index.steps_distribution()
+    if not run.index.state().complete or not lengths:
+        return None
+    scores = [(each, wilson(min(each.score * each.n, each.n), each.n)) for each in run.index.score_by_step()]
+    return {
+        "lengths": [{"steps": steps, "trajectories": count} for steps, count in lengths.items()],
+        "scores": [
+            {"step": each.step + 1, "mean": mean.mean, "ci95": (mean.low, mean.high), "n": each.n}
+            for each, mean in scores
+        ],
+    }
+
+
+def _step_plots(by_step: dict[str, Any]) -> dict[str, str]:
+    points = [(each["step"], each["mean"], each["ci95"], each["n"]) for each in by_step["scores"]]
+    return {
+        "lengths": drawn(plots.distribution, {each["steps"]: each["trajectories"] for each in by_step["lengths"]}),
+        "scores": drawn(plots.by_step, points) if points else "",
+    }
 
 
 def _about(run: Opened) -> dict[str, Any]:
@@ -158,6 +187,7 @@ def _plots(run: Opened, updates: Sequence[Metrics], survived: Survival | None, s
         found["curves"] = curves(updates[: drawn_up_to(len(updates), run.config.train.updates)], FEW)
     if survived:
         found["survival"] = drawn(plots.flow, survived.left)
+        found["rules"] = drawn(plots.kept, survived.rules, survived.total, survived.rule)
     if rounds_found := (summary.found or {}).get("rounds"):
         found["rounds"] = drawn(plots.lines, round_tables.accuracy_curves(rounds_found), "round", "accuracy")
     return found

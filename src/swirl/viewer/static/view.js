@@ -85,9 +85,23 @@ document.addEventListener("submit", (event) => {
     for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
 });
 
-// Following: while the page is looked at, it is asked for again, and shown where it has changed.
+// What an address names stands open.
 
+function unfold() {
+  const named = byId(decodeURIComponent(location.hash.slice(1)));
+  const folded = named?.closest("details");
+  if (folded && !folded.open) { folded.open = true; named.scrollIntoView(); }
+}
+
+addEventListener("hashchange", unfold);
+unfold();
+
+// Following: while the page is looked at, it is asked for again, and shown where it has changed. What is read stays where it is.
+
+const FOCUSABLE = "a, button, summary, [tabindex]";
+const LASTING = "h2[id], h3[id], section[id], details[id], [data-row]";
 let seen = null;
+let shown = byId("main").innerHTML;
 
 const busy = () => {
   const active = document.activeElement;
@@ -95,38 +109,58 @@ const busy = () => {
     String(getSelection()) !== "";
 };
 
+function named(elements, name) {
+  // Elements by names that hold while a page grows; those that would be called alike are numbered.
+  const found = new Map();
+  for (const each of elements) {
+    const own = each.id || `${each.parentElement.closest("[id]")?.id} ${name(each)}`;
+    let key = own;
+    for (let i = 2; found.has(key); i++) key = `${own} ${i}`;
+    found.set(key, each);
+  }
+  return found;
+}
+
+const folds = () => named(all("#main details"), (each) => each.querySelector("summary").textContent);
+const marks = () => named(all(`#main :is(${LASTING})`), (each) => each.querySelector("a")?.getAttribute("href") ?? each.textContent.slice(0, 80));
+const wides = () => named(all("#main .wide"), (each) => each.getAttribute("aria-label"));
+const focusable = () => named(all(`#main :is(${FOCUSABLE})`), (each) => each.getAttribute("href") ?? each.textContent);
+const keyOf = (elements, sought) => [...elements].find(([, each]) => each === sought)?.[0];
+
 function place() {
-  // What has the focus, and what stands open, stay so.
-  const main = byId("main");
-  const focusable = [...main.querySelectorAll("a, button, summary, [tabindex]")];
+  // What has the focus, what stands open, and where the first thing that is seen stands.
+  const seenFirst = scrollY > 0 ? [...marks()].find(([, each]) => each.getBoundingClientRect().top >= 0) : undefined;
   return {
-    focus: focusable.indexOf(document.activeElement),
-    open: [...main.querySelectorAll("details")].map((each) => each.open),
-    across: [...main.querySelectorAll(".wide")].map((each) => each.scrollLeft),
+    focus: keyOf(focusable(), document.activeElement),
+    open: new Map([...folds()].map(([key, each]) => [key, each.open])),
+    across: new Map([...wides()].map(([key, each]) => [key, each.scrollLeft])),
+    mark: seenFirst?.[0],
+    top: seenFirst?.[1].getBoundingClientRect().top,
   };
 }
 
 function restore(was) {
-  const main = byId("main");
-  main.querySelectorAll("details").forEach((each, i) => { if (i in was.open) each.open = was.open[i]; });
-  main.querySelectorAll(".wide").forEach((each, i) => { each.scrollLeft = was.across[i] ?? 0; });
-  if (was.focus >= 0) main.querySelectorAll("a, button, summary, [tabindex]")[was.focus]?.focus({ preventScroll: true });
+  for (const [key, each] of folds()) if (was.open.has(key)) each.open = was.open.get(key);
+  for (const [key, each] of wides()) each.scrollLeft = was.across.get(key) ?? 0;
+  if (was.focus !== undefined) focusable().get(was.focus)?.focus({ preventScroll: true });
+  const mark = was.mark === undefined ? undefined : marks().get(was.mark);
+  if (mark) scrollBy({ top: mark.getBoundingClientRect().top - was.top, behavior: "instant" });
 }
 
 async function look() {
   if (busy()) return;
   try {
     const answer = await fetch(location.href, { cache: "no-store", headers: seen ? { "If-None-Match": seen } : {} });
-    if (answer.status === 304) return;
-    if (!answer.ok) return;
+    if (answer.status === 304 || !answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
-    const first = seen === null;
+    if (!fresh || busy()) return;
     seen = answer.headers.get("ETag");
-    if (!fresh || busy() || fresh.innerHTML === byId("main").innerHTML) return;
+    if (fresh.innerHTML === shown) return;
+    shown = fresh.innerHTML;
     const was = place();
     byId("main").replaceChildren(...fresh.childNodes);
     restore(was);
-    if (!first) say("Updated");
+    say("Updated");
     document.dispatchEvent(new Event("swirl:updated"));
   } catch {
     say("The viewer has ended: start `swirl view` again");
