@@ -234,6 +234,16 @@ def test_lines_are_counted_as_they_come_and_anew_where_a_file_was_replaced(tmp_p
     assert found.count == 0
 
 
+def test_a_file_made_anew_under_the_same_number_is_counted_anew_also_where_it_has_grown_longer(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    found = growing.Lines(path)
+    path.write_bytes(b"a\nb\n")
+    found.refresh()
+    path.write_bytes(b"other\nlines\nthan before\n")  # in place: the file's number stays
+    found.refresh()
+    assert found.count == 3
+
+
 def test_a_reason_that_looks_like_a_verdict_counts_as_none(tmp_path: Path) -> None:
     path, found = tmp_path / "verdicts.jsonl", growing.Verdicts(tmp_path / "verdicts.jsonl")
     one = JudgedStep(trajectory="q/0", step=0, judge="rule", verdict=Verdict(1.0, '"verdict":{"score":null'))
