@@ -251,3 +251,11 @@ def test_a_reason_that_looks_like_a_verdict_counts_as_none(tmp_path: Path) -> No
     log(path, [one, *(structs.replace(one, verdict=other) for other in others)])
     found.refresh()
     assert (found.count, found.good, found.bad, found.missing) == (3, 1, 1, 1)
+
+
+def test_a_view_as_json_is_json_whatever_the_files_say(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run")
+    log(run / "calls.jsonl", [Call(stage="judge", item=str(number), seconds=1e308) for number in range(2)])
+    with viewing(tmp_path / "scratch", run) as seen:
+        seconds = seen.data("")["seconds"]
+    assert seconds is None

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
@@ -153,5 +155,24 @@ def _tag(run: Opened, request: Request) -> str:
 
 
 def _as_json(page: Page) -> Response:
-    body = json.dumps(msgspec.to_builtins(page.data), indent=2)  # lone surrogates are written out
+    body = json.dumps(
+        _finite(msgspec.to_builtins(page.data)), indent=2, allow_nan=False
+    )  # lone surrogates are written out
     return Response(body + "\n", media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+
+def _finite(data: Any) -> Any:
+    """Plain values as JSON has them: it knows neither infinity nor what is no number, so there is nothing in their place.
+
+    >>> _finite({"reward": [0.5, math.nan, math.inf]})
+    {'reward': [0.5, None, None]}
+    """
+    match data:
+        case dict():
+            return {key: _finite(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_finite(value) for value in data]
+        case float() if not math.isfinite(data):
+            return None
+        case _:
+            return data
