@@ -1,5 +1,6 @@
 """A run at a glance, and several beside each other."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -259,3 +260,19 @@ def test_a_view_as_json_is_json_whatever_the_files_say(tmp_path: Path) -> None:
     with viewing(tmp_path / "scratch", run) as seen:
         seconds = seen.data("")["seconds"]
     assert seconds is None
+
+
+def test_files_whose_names_are_no_text_are_passed_over(tmp_path: Path) -> None:
+    run = recorded_run(Path(os.fsdecode(os.fsencode(tmp_path) + b"/run-\xff")))
+    for name in (b"verdicts-\xff.jsonl", b"evaluation/before-\xff-greedy.jsonl"):
+        Path(os.fsdecode(os.fsencode(run) + b"/" + name)).write_bytes(b"{}\n")
+    with viewing(tmp_path / "scratch", run) as seen:
+        assert seen.run.index.state().complete
+        for view in ("", "/trajectories", "/evaluation", "/judge"):
+            assert_sound(seen.page(view))
+
+
+def test_a_round_that_has_no_settings_yet_keeps_nobody_from_looking_at_the_others(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run")
+    (run / "rounds" / "2").mkdir(parents=True)
+    assert list(Shelf([run], tmp_path).runs) == ["run"]

@@ -132,7 +132,8 @@ class Viewer:
             query=query,
             as_json=as_json,
         )
-        return HTMLResponse(text, status, {"Cache-Control": "no-cache"})
+        data = text.encode("utf-8", "replace")  # the name of a file may hold bytes that are no text
+        return HTMLResponse(data, status, {"Cache-Control": "no-cache"})
 
 
 def link(slug: str, view: str, *, anchor: str = "", **query: object) -> str:
