@@ -139,6 +139,8 @@ def test_a_swirl_command_parses(
     monkeypatch.setattr("swirl.commands.export.export", lambda run, fmt, out, **_: done.append(out))
     monkeypatch.setattr("swirl.commands.import_.import_traces", lambda paths, *_: done.append(paths))
     monkeypatch.setattr(index, "build", lambda rows, out, **_: done.append(out) or MADE)
+    monkeypatch.setattr("swirl.viewer.shelf.Shelf", lambda paths, _: done.append(paths) or contextlib.nullcontext())
+    monkeypatch.setattr("swirl.commands.view._serve", lambda *_: None)
     Path("passages.jsonl.gz").touch()
     words = shlex.split(command)[1:]
     if words[0] == "recipes":
