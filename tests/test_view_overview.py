@@ -1,11 +1,14 @@
 """A run at a glance, and several beside each other."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from starlette import requests
+from starlette.exceptions import HTTPException
 
 from recorded_run import answer_after, metrics, recorded_run
 from swirl.calls import Call
@@ -15,8 +18,10 @@ from swirl.services.ledger import Request
 from swirl.train import ByAction
 from swirl.types import JudgedStep, Verdict, VerdictStatus
 from swirl.viewer import concerns, growing, progress
+from swirl.viewer.app import Viewer
+from swirl.viewer.page import Asked, Page
 from swirl.viewer.pages import front, overview
-from swirl.viewer.shelf import Shelf
+from swirl.viewer.shelf import Opened, Shelf
 from test_study_report import row, study
 from viewing import assert_sound, viewing
 
@@ -276,3 +281,14 @@ def test_a_round_that_has_no_settings_yet_keeps_nobody_from_looking_at_the_other
     run = recorded_run(tmp_path / "run")
     (run / "rounds" / "2").mkdir(parents=True)
     assert list(Shelf([run], tmp_path).runs) == ["run"]
+
+
+def test_what_cannot_be_read_is_named_in_a_sentence(tmp_path: Path) -> None:
+    def page(run: Opened, asked: Asked) -> Page:
+        raise PermissionError(errno.EACCES, "Permission denied", str(run.path / "train" / "metrics.jsonl"))
+
+    answer = Viewer(Shelf([recorded_run(tmp_path / "run")], tmp_path)).endpoint("training", page)
+    asked = {"type": "http", "path": "/", "query_string": b"", "headers": [], "path_params": {"slug": "run"}}
+    with pytest.raises(HTTPException, match=r"metrics.jsonl: expected a file .* found: Permission denied") as refused:
+        answer(requests.Request(asked))
+    assert refused.value.status_code == 404

@@ -99,6 +99,8 @@ class Viewer:
                 raise HTTPException(404, str(error)) from error
             except SwirlError as error:
                 raise HTTPException(400, str(error)) from error
+            except OSError as error:
+                raise HTTPException(404, _unreadable(error)) from error
             except Exception as error:
                 return self._broken(request, error)
             answered.headers["ETag"] = tag
@@ -153,6 +155,12 @@ def _tag(run: Opened, request: Request) -> str:
     """Tells a page from what it was earlier, without making it."""
     made_of = f"{run.version()} {request.url.path} {request.url.query}"
     return f'"{hashlib.sha256(made_of.encode("utf-8", "surrogatepass")).hexdigest()[:24]}"'
+
+
+def _unreadable(error: OSError) -> str:
+    """What is said of a file that is there and cannot be read, or went away meanwhile."""
+    where = error.filename or "a file of the run"
+    return f"{where}: expected a file that can be read, found: {error.strerror or error}; mend that, and reload"
 
 
 def _as_json(page: Page) -> Response:
