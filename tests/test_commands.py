@@ -71,3 +71,12 @@ def test_figures_are_whole_however_narrow_the_terminal(
     low, high = accuracy["accuracy_ci95"]
     for whole in (f"{accuracy['accuracy']:.1%}", f"{100 * low:.1f}–{100 * high:.1f}", "arithmetic", "greedy"):
         assert whole in said
+
+
+def test_the_last_line_of_a_command_tells_how_to_look_closer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "my run")
+    assert main(["report", str(tmp_path / "my run")]) == 0
+    said = capsys.readouterr().err.replace("\n", "")
+    assert said.endswith(f"every step: swirl view '{tmp_path}/my run'")

@@ -1,6 +1,7 @@
 """The manifest of a run: what is in it, when, and what it tells of a file that was changed."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from healthy_run import CONFIG, make
 from swirl.errors import RecordError
+from swirl.filters import FilterConfig, Rule
 from swirl.manifest import FILE, changes, forget, known, read_manifest, stage_of, writing
 from swirl.run import Run
+from swirl.stages import run_stage
 
 lines_of_a_file = st.lists(st.binary(max_size=6).map(lambda text: text.replace(b"\n", b"") + b"\n"), max_size=8)
 
@@ -105,3 +108,14 @@ def test_an_edited_manifest_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"bytes": ', '"bytes": 1'))
     with pytest.raises(RecordError, match=r"manifest\.json: expected what swirl wrote, found that it was edited"):
         make(tmp_path / "run", CONFIG, ["judge"])
+
+
+def test_a_selection_made_again_is_in_the_manifest(tmp_path: Path) -> None:
+    make(tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    before = read_manifest(run.path)
+    run_stage("filter", run.path, replace(CONFIG, filter=FilterConfig(rule=Rule.NONE)), redo=True)
+    after = read_manifest(run.path)
+    assert after.files["selection.json"] == known(run.selection) != before.files["selection.json"]
+    assert after.under_way == ()
+    assert not any(name.startswith("evaluation/") for name in after.files)

@@ -145,6 +145,11 @@ def test_a_running_mean_weighs_updates_by_what_they_are_means_of() -> None:
     assert about == "reward: 0.25 at first, 0.25 at last."
 
 
+def test_figures_that_cannot_be_break_no_curve() -> None:
+    assert curves({"malformed": [0.2, 3.0, -1.0]}, {"malformed": [4, 4, -4]}).startswith("<svg")
+    assert curves({"malformed": [0.2]}, {"malformed": [-4]}).startswith("<svg") is False
+
+
 def test_a_flow_tells_what_fell_at_each_check() -> None:
     told = texts(flow([("all", 4000), ("ended with an answer", 3500), ("every step judged good", 1200)]), "text")
     assert {"4,000", "3,500 left, 500 fell", "1,200 left, 2,300 fell"} <= set(told)

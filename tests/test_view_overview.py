@@ -1,10 +1,14 @@
 """A run at a glance, and several beside each other."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from starlette import requests
+from starlette.exceptions import HTTPException
 
 from recorded_run import answer_after, metrics, recorded_run
 from swirl.calls import Call
@@ -15,8 +19,10 @@ from swirl.services.ledger import Request
 from swirl.train import ByAction
 from swirl.types import JudgedStep, Verdict, VerdictStatus
 from swirl.viewer import concerns, growing, progress
+from swirl.viewer.app import Viewer
+from swirl.viewer.page import Asked, Page
 from swirl.viewer.pages import front, overview
-from swirl.viewer.shelf import Shelf
+from swirl.viewer.shelf import Opened, Shelf
 from test_study_report import row, study
 from viewing import assert_sound, viewing
 
@@ -253,6 +259,16 @@ def test_lines_are_counted_as_they_come_and_anew_where_a_file_was_replaced(tmp_p
     assert found.count == 0
 
 
+def test_a_file_made_anew_under_the_same_number_is_counted_anew_also_where_it_has_grown_longer(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    found = growing.Lines(path)
+    path.write_bytes(b"a\nb\n")
+    found.refresh()
+    path.write_bytes(b"other\nlines\nthan before\n")  # in place: the file's number stays
+    found.refresh()
+    assert found.count == 3
+
+
 def test_a_reason_that_looks_like_a_verdict_counts_as_none(tmp_path: Path) -> None:
     path, found = tmp_path / "verdicts.jsonl", growing.Verdicts(tmp_path / "verdicts.jsonl")
     one = JudgedStep(trajectory="q/0", step=0, judge="rule", verdict=Verdict(1.0, '"verdict":{"score":null'))
@@ -260,3 +276,38 @@ def test_a_reason_that_looks_like_a_verdict_counts_as_none(tmp_path: Path) -> No
     log(path, [one, *(structs.replace(one, verdict=other) for other in others)])
     found.refresh()
     assert (found.count, found.good, found.bad, found.missing) == (3, 1, 1, 1)
+
+
+def test_a_view_as_json_is_json_whatever_the_files_say(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run")
+    log(run / "calls.jsonl", [Call(stage="judge", item=str(number), seconds=1e308) for number in range(2)])
+    with viewing(tmp_path / "scratch", run) as seen:
+        seconds = seen.data("")["seconds"]
+    assert seconds is None
+
+
+def test_files_whose_names_are_no_text_are_passed_over(tmp_path: Path) -> None:
+    run = recorded_run(Path(os.fsdecode(os.fsencode(tmp_path) + b"/run-\xff")))
+    for name in (b"verdicts-\xff.jsonl", b"evaluation/before-\xff-greedy.jsonl"):
+        Path(os.fsdecode(os.fsencode(run) + b"/" + name)).write_bytes(b"{}\n")
+    with viewing(tmp_path / "scratch", run) as seen:
+        assert seen.run.index.state().complete
+        for view in ("", "/trajectories", "/evaluation", "/judge"):
+            assert_sound(seen.page(view))
+
+
+def test_a_round_that_has_no_settings_yet_keeps_nobody_from_looking_at_the_others(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path / "run")
+    (run / "rounds" / "2").mkdir(parents=True)
+    assert list(Shelf([run], tmp_path).runs) == ["run"]
+
+
+def test_what_cannot_be_read_is_named_in_a_sentence(tmp_path: Path) -> None:
+    def page(run: Opened, asked: Asked) -> Page:
+        raise PermissionError(errno.EACCES, "Permission denied", str(run.path / "train" / "metrics.jsonl"))
+
+    answer = Viewer(Shelf([recorded_run(tmp_path / "run")], tmp_path)).endpoint("training", page)
+    asked = {"type": "http", "path": "/", "query_string": b"", "headers": [], "path_params": {"slug": "run"}}
+    with pytest.raises(HTTPException, match=r"metrics.jsonl: expected a file .* found: Permission denied") as refused:
+        answer(requests.Request(asked))
+    assert refused.value.status_code == 404

@@ -31,6 +31,14 @@ def test_updates_are_told_newest_first_and_lead_to_their_pages(run: Path, tmp_pa
     assert any(tag == "svg" for tag, _ in page.elements)
 
 
+@pytest.mark.parametrize("begun", ["", '{"schema": "swirl.upd'])
+def test_a_training_at_its_first_update_says_so(begun: str, run: Path, tmp_path: Path) -> None:
+    (run / "train" / "metrics.jsonl").write_text(begun)
+    with viewing(tmp_path / "scratch", run) as seen:
+        assert "No update is done yet" in assert_sound(seen.page("/training")).text
+        assert seen.data("")["trained"]["why_not"].startswith("No update is done yet")
+
+
 def test_many_updates_have_pages(run: Path, tmp_path: Path) -> None:
     log(run / "train" / "metrics.jsonl", [metrics(number) for number in range(4, 121)])
     with viewing(tmp_path / "scratch", run) as seen:

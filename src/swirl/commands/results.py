@@ -1,5 +1,6 @@
 """What people are shown when a command has ended."""
 
+import shlex
 from pathlib import Path
 
 from swirl.round_tables import terminal
@@ -22,3 +23,9 @@ def show(path: Path, every: bool = False) -> None:
             console.print(terminal(rounds))
     if (path / "report.html").exists():
         say(f"report: {path / 'report.html'}")
+        look_closer(path)
+
+
+def look_closer(path: Path) -> None:
+    """Say how all that a run or a study did can be looked at."""
+    say(f"every step: swirl view {shlex.quote(str(path))}")

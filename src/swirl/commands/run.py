@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swirl import stages
-from swirl.commands.results import show
+from swirl.commands.results import look_closer, show
 from swirl.commands.words import Command, Settings, parse, take
 from swirl.recipe import Recipe, load_recipe
 
@@ -56,6 +56,7 @@ def _run(name: str, words: Sequence[str]) -> None:
     from swirl.study import run_study
 
     run_study(recipe, command.config, command.out)
+    look_closer(command.out)
 
 
 def _estimate(recipe: Recipe, command: RunCommand) -> None:

@@ -29,20 +29,21 @@ def curves(
     >>> curves({"reward": [0.1, 0.4, 0.5]}, {"reward": [64, 64, 64]}).startswith("<svg")
     True
     """
-    shown = {name: values for name, values in series.items() if any(value is not None for value in values)}
+    found = {name: _places(values, (counts or {}).get(name)) for name, values in series.items()}
+    shown = {name: places for name, places in found.items() if places}
     if not shown:
         return None
     rows = (len(shown) + 2) // 3
     figure = Figure(figsize=(9, 2.1 * rows), layout="constrained")
     panels = figure.subplots(rows, 3, squeeze=False).flatten()
     about = []
-    for panel, (name, values) in zip(panels, shown.items(), strict=False):
-        first, last = _panel(panel, _places(values, (counts or {}).get(name)), name in (counts or {}))
+    for panel, (name, places) in zip(panels, shown.items(), strict=False):
+        first, last = _panel(panel, places, name in (counts or {}))
         panel.set_title(one_line(name, 44))
         about.append(f"{name}: {first:.3g} at first, {last:.3g} at last")
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
-    updates = max(len(values) for values in shown.values())
+    updates = max(len(series[name]) for name in shown)
     return Sketch(figure, f"Learning curves over {updates} updates", some_of(about))
 
 
@@ -50,7 +51,7 @@ def _panel(panel: Axes, places: Sequence[_Place], banded: bool) -> tuple[float, 
     """Draw one curve; the ends of its running mean."""
     across, smooth = [place.update for place in places], _smooth(places)
     if banded:
-        intervals = [wilson(min(mean * count, count), count) for mean, count in smooth]
+        intervals = [wilson(min(max(mean, 0.0), 1.0) * count, count) for mean, count in smooth]
         panel.fill_between(
             across, [i.low for i in intervals], [i.high for i in intervals], color=AFTER, alpha=0.2, linewidth=0
         )
@@ -72,7 +73,7 @@ def _places(values: Sequence[float | None], counts: Sequence[int] | None) -> lis
     told = [
         _Place(update, value, count)
         for update, (value, count) in enumerate(zip(values, counts or [1] * len(values), strict=True), start=1)
-        if value is not None and count
+        if value is not None and count > 0
     ]
     width = -(-len(told) // _MOST) or 1
     parts = [told[start : start + width] for start in range(0, len(told), width)]

@@ -152,7 +152,8 @@ def _filter_again(path: Path, config: RunConfig) -> None:
     with locked(path):
         run = Run.open(path)
         run.allowed("filter", config, redo=True)
-        select(Run(path, config), lambda: run.reconfigure("filter", config, redo=True))
+        with _accounted(run, "filter"):
+            select(Run(path, config), lambda: run.reconfigure("filter", config, redo=True))
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
@@ -104,6 +106,8 @@ class Viewer:
                 raise HTTPException(404, str(error)) from error
             except SwirlError as error:
                 raise HTTPException(400, str(error)) from error
+            except OSError as error:
+                raise HTTPException(404, _unreadable(error)) from error
             except Exception as error:
                 return self._broken(request, error)
             answered.headers["ETag"] = tag
@@ -137,7 +141,8 @@ class Viewer:
             query=query,
             as_json=as_json,
         )
-        return HTMLResponse(text, status, {"Cache-Control": "no-cache"})
+        data = text.encode("utf-8", "replace")  # the name of a file may hold bytes that are no text
+        return HTMLResponse(data, status, {"Cache-Control": "no-cache"})
 
 
 def link(slug: str, view: str, *, anchor: str = "", **query: object) -> str:
@@ -159,6 +164,31 @@ def _tag(run: Opened, request: Request) -> str:
     return f'"{hashlib.sha256(made_of.encode("utf-8", "surrogatepass")).hexdigest()[:24]}"'
 
 
+def _unreadable(error: OSError) -> str:
+    """What is said of a file that is there and cannot be read, or went away meanwhile."""
+    where = error.filename or "a file of the run"
+    return f"{where}: expected a file that can be read, found: {error.strerror or error}; mend that, and reload"
+
+
 def _as_json(page: Page) -> Response:
-    body = json.dumps(msgspec.to_builtins(page.data), indent=2)  # lone surrogates are written out
+    body = json.dumps(
+        _finite(msgspec.to_builtins(page.data)), indent=2, allow_nan=False
+    )  # lone surrogates are written out
     return Response(body + "\n", media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+
+def _finite(data: Any) -> Any:
+    """Plain values as JSON has them: it knows neither infinity nor what is no number, so there is nothing in their place.
+
+    >>> _finite({"reward": [0.5, math.nan, math.inf]})
+    {'reward': [0.5, None, None]}
+    """
+    match data:
+        case dict():
+            return {key: _finite(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_finite(value) for value in data]
+        case float() if not math.isfinite(data):
+            return None
+        case _:
+            return data

@@ -3,13 +3,14 @@
 Not here: what single lines say of a trajectory (`swirl.viewer.index`).
 """
 
+import os
 import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -19,6 +20,8 @@ from swirl.spending import Sum
 from swirl.types import Verdict
 
 _BLOCK = 1 << 20
+_EDGE = 256
+"""Bytes before the place where reading goes on that are compared."""
 _SCORE = re.compile(rb'"verdict":\s*\{"score":\s*(null|[-+0-9.eE]+)')
 """In a line of verdicts; no text can hold it, since its quotes would be escaped."""
 
@@ -32,6 +35,7 @@ class Growing:
         self.path = path
         self._offset = 0
         self._inode = 0
+        self._last = b""
         self._reading = threading.Lock()
 
     def refresh(self) -> None:
@@ -53,12 +57,12 @@ class Growing:
             stream = self.path.open("rb")
         except OSError:
             self._offset = self._inode = 0
+            self._last = b""
             self.begin()
             return
         with stream:
-            found = self.path.stat()
-            if found.st_ino != self._inode or found.st_size < self._offset:
-                self._inode, self._offset = found.st_ino, 0
+            if not self._goes_on(stream):
+                self._inode, self._offset, self._last = os.fstat(stream.fileno()).st_ino, 0, b""
                 self.begin()
             stream.seek(self._offset)
             while block := stream.read(_BLOCK):
@@ -66,10 +70,16 @@ class Growing:
                     block += stream.readline()
                 whole = block[: block.rfind(b"\n") + 1]
                 self._offset += len(whole)
+                self._last = (self._last + whole[-_EDGE:])[-_EDGE:]
                 if whole:
                     yield whole
                 if len(whole) < len(block):
                     return  # its writer may end that line meanwhile
+
+    def _goes_on(self, stream: BinaryIO) -> bool:
+        """Whether it holds what was read of it: a number of a file on disk is given again, and the file may have grown past the place."""
+        last = os.pread(stream.fileno(), len(self._last), self._offset - len(self._last))
+        return os.fstat(stream.fileno()).st_ino == self._inode and last == self._last
 
 
 class Lines(Growing):

@@ -58,9 +58,10 @@ def metrics_of(file: Path, command: str) -> Part:
     if not file.exists():
         return Part([], f"Not trained yet: `{command}` begins it.")
     try:
-        return Part(of_file(file, _metrics))
+        found = of_file(file, _metrics)
     except SwirlError as error:
         return Part([], str(error), unreadable=True)
+    return Part(found, "" if found else f"No update is done yet: `{command}` is at the first, or goes on with it.")
 
 
 def _metrics(file: Path) -> list[Metrics]:

@@ -162,7 +162,8 @@ def _runs_of(path: Path) -> Iterator[Path]:
     """The run folders that a path stands for; raises `RunFolderError` where there are none."""
     if (path / "run.toml").is_file():
         yield path
-        yield from sorted((path / rounds.ROUNDS).glob("*/"), key=lambda each: (len(each.name), each.name))
+        begun = [each.parent for each in (path / rounds.ROUNDS).glob("*/run.toml")]
+        yield from sorted(begun, key=lambda each: (len(each.name), each.name))
         return
     found = sorted((each.parent for each in path.glob("*/run.toml")), key=_natural) if (path / STUDY).is_file() else []
     if not found:

@@ -23,6 +23,7 @@ KINDS: dict[Kind, type[Struct]] = {
     "evaluation": EvaluatedTrajectory,
 }
 _DECODERS = {kind: msgspec.json.Decoder(record) for kind, record in KINDS.items()}
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
 _GENERATED = re.compile(r"trajectories(-\d{5})?\.jsonl")
 
 
@@ -81,15 +82,19 @@ class Source:
 
 
 def listed(run: Path) -> list[tuple[Path, Kind]]:
-    """The files that are there, by name.
+    """The files that are there, by name; those whose names are no text are none that swirl writes.
 
     >>> listed(Path("nowhere"))
     []
     """
     found: list[tuple[Path, Kind]] = []
-    for path in sorted(run.glob("*.jsonl")):
+    for path in _named(run):
         if _GENERATED.fullmatch(path.name):
             found.append((path, "trajectories"))
         elif path.name.startswith("verdicts"):
             found.append((path, "verdicts"))
-    return found + [(path, "evaluation") for path in sorted((run / "evaluation").glob("*.jsonl"))]
+    return found + [(path, "evaluation") for path in _named(run / "evaluation")]
+
+
+def _named(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.jsonl") if not _NO_TEXT.search(path.name))
