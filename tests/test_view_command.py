@@ -12,7 +12,7 @@ from finished_run import finished_run
 from killing import hear_ctrl_c
 from swirl.cli import main
 
-NOT_OURS = "expected a run folder (with run.toml) or a study (with study.json)"
+NOT_OURS = "expected a run folder (with run.toml)"
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,10 @@ NOT_OURS = "expected a run folder (with run.toml) or a study (with study.json)"
     [
         ([], "expected `swirl view RUN ...`, found no RUN"),
         (["--port", "0"], "found '--port' in place of RUN"),
-        (["nowhere"], f"{NOT_OURS} at nowhere, found neither; make a run with `swirl demo --out nowhere`"),
+        (
+            ["nowhere"],
+            f"{NOT_OURS} at nowhere, or one that holds some, as a study's, found neither; make a run with `swirl demo --out nowhere`",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Who may look at a viewer, and what a browser may do with what it is shown."""
 
 import http.client
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -131,3 +132,26 @@ def test_looking_writes_nothing(tmp_path: Path) -> None:
         for path in ("", "/trajectories", "/training", "/evaluation", "/judge"):
             assert ask(address, f"/runs/mine{path}", cookie=secret)[0] == 200
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_folder_of_runs_is_opened_and_what_comes_to_be_in_it_is_taken_in(tmp_path: Path) -> None:
+    finished_run(tmp_path / "runs" / "one")
+    with viewer(tmp_path / "runs") as address:
+        secret = cookie(address)
+        assert ask(address, "/", cookie=secret)[1]["location"] == "/runs/runs-one"
+        finished_run(tmp_path / "runs" / "two")
+        finished_run(tmp_path / "runs" / "one" / "rounds" / "2")
+        seconds = iter(range(200))
+        while ask(address, "/runs/runs-two", cookie=secret)[0] == 404 and next(seconds, None) is not None:
+            time.sleep(0.1)
+        assert ask(address, "/runs/runs-two", cookie=secret)[0] == 200
+        assert ask(address, "/runs/runs-one-rounds-2", cookie=secret)[0] == 200
+        text = ask(address, "/", cookie=secret)[2]
+    assert "/runs/runs-one" in text
+    assert "/runs/runs-two" in text
+
+
+def test_a_run_that_is_named_twice_is_shown_once(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "mine")
+    with viewer(run, run) as address:
+        assert ask(address, "/", cookie=cookie(address))[1]["location"] == "/runs/mine"

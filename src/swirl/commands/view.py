@@ -24,8 +24,8 @@ _MOST_PORT = 65_535
 class ViewCommand:
     """Look at every step of runs in a browser, also while they go on: trajectories, verdicts, training, evaluation, judges.
 
-    RUN is a run folder or a study; several are shown side by side. Nothing in them is changed. The address that is printed holds a random
-    token, and only this machine can reach it.
+    RUN is a run folder, or a folder of several, as a study's; all are shown side by side. Nothing in them is changed. The address that is
+    printed holds a random token, and only this machine can reach it.
 
     Example: swirl view runs/mine
     Example: swirl view runs/mine runs/other --port 9000 --no-browser

@@ -116,20 +116,35 @@ class Opened:
 
 
 class Shelf:
-    """All of them, kept up with by one thread; a context manager."""
+    """All of them, kept up with by one thread, and others that come to be in the same folders; a context manager."""
 
     def __init__(self, paths: Sequence[Path], scratch: Path) -> None:
-        self.studies: dict[str, Path] = {}
-        self.runs: dict[str, Opened] = {}
-        for path in paths:
-            for folder in _runs_of(path):
-                slug = _slug(folder, path, self.runs)
-                self.runs[slug] = Opened(folder, slug, scratch)
-                self.runs[slug].beside = self.runs
-            if (path / STUDY).is_file():
-                self.studies[_slug(path, path, self.studies)] = path
+        self._paths = paths
+        self._scratch = scratch
+        self.studies: Mapping[str, Path] = {}
+        self.runs: Mapping[str, Opened] = {}
+        """By slug; another mapping once there are more, so that whoever goes through one is not disturbed."""
+        self._look()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="swirl-view", daemon=True)
+
+    def _look(self) -> None:
+        """Take in the runs and studies that there are now; raises `RunFolderError` where a path stands for none."""
+        runs, studies = dict(self.runs), dict(self.studies)
+        known = {run.path for run in runs.values()}
+        for path in self._paths:
+            for folder in _runs_of(path):
+                if folder not in known:
+                    slug = _slug(folder, path, runs)
+                    runs[slug] = Opened(folder, slug, self._scratch)
+                    known.add(folder)
+            if (path / STUDY).is_file() and path not in studies.values():
+                studies[_slug(path, path, studies)] = path
+        if len(runs) > len(self.runs):
+            for run in runs.values():
+                run.beside = runs
+            self.runs = runs
+        self.studies = studies
 
     def __enter__(self) -> "Shelf":
         self._thread.start()
@@ -145,6 +160,8 @@ class Shelf:
         told: set[str] = set()
         while not self._over.is_set():
             changed = False
+            with suppress(SwirlError, OSError):  # a run that is being begun, moved or removed
+                self._look()
             for run in self.runs.values():
                 try:
                     changed = run.follow() or changed
@@ -159,16 +176,16 @@ class Shelf:
 
 
 def _runs_of(path: Path) -> Iterator[Path]:
-    """The run folders that a path stands for; raises `RunFolderError` where there are none."""
+    """The run folders that a path stands for, which is one or holds some; raises `RunFolderError` where there are none."""
     if (path / "run.toml").is_file():
         yield path
         begun = [each.parent for each in (path / rounds.ROUNDS).glob("*/run.toml")]
         yield from sorted(begun, key=lambda each: (len(each.name), each.name))
         return
-    found = sorted((each.parent for each in path.glob("*/run.toml")), key=_natural) if (path / STUDY).is_file() else []
+    found = sorted((each.parent for each in path.glob("*/run.toml")), key=_natural)
     if not found:
         raise RunFolderError(
-            f"expected a run folder (with run.toml) or a study (with {STUDY}) at {path}, found neither; "
+            f"expected a run folder (with run.toml) at {path}, or one that holds some, as a study's, found neither; "
             f"make a run with `swirl demo --out {path}`"
         )
     for folder in found:
@@ -186,8 +203,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 def _slug(folder: Path, given: Path, taken: Mapping[str, object]) -> str:
     """A name for addresses: made of plain letters, and no two alike."""
-    whole, base = folder.resolve(), given.resolve()
-    words = [base.name, *whole.relative_to(base).parts]
+    words = [given.resolve().name, *folder.relative_to(given).parts]
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-.") or "run"
     slug, number = plain, 2
     while slug in taken:
