@@ -12,6 +12,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+_BLOCK = 1 << 20
 _EDGE = 4096
 """Bytes that are compared at the beginning, and before the place where reading goes on."""
 
@@ -63,20 +64,42 @@ class Followed:
     def lines(self) -> Generator[Line, None, None]:
         """What is new, line by line; nothing of a file that is not there, or does not begin with what was read of it. Reading may end
         anywhere, and goes on there next time."""
-        try:
-            stream = self.path.open("rb")
-        except OSError:
+        if (stream := self._new()) is None:
             return
         with stream:
-            if not self._is_the_same(stream):
-                return
-            stream.seek(self.offset)
             for data in stream:
                 if not data.endswith(b"\n"):
                     return  # its writer may end it meanwhile
                 line = Line(self.line + 1, self.offset, data)
                 self._pass(data)
                 yield line
+
+    def blocks(self) -> Generator[bytes, None, None]:
+        """The same, many whole lines at a time, for whoever needs none of them by itself."""
+        if (stream := self._new()) is None:
+            return
+        with stream:
+            while block := stream.read(_BLOCK):
+                if not block.endswith(b"\n"):
+                    block += stream.readline()
+                whole = block[: block.rfind(b"\n") + 1]
+                if whole:
+                    self._pass(whole)
+                    yield whole
+                if len(whole) < len(block):
+                    return
+
+    def _new(self) -> BinaryIO | None:
+        """The file where reading goes on; None of one that is not there, or does not begin with what was read of it."""
+        try:
+            stream = self.path.open("rb")
+        except OSError:
+            return None
+        if not self._is_the_same(stream):
+            stream.close()
+            return None
+        stream.seek(self.offset)
+        return stream
 
     def size(self) -> int:
         """Bytes that are there now."""
@@ -87,7 +110,7 @@ class Followed:
 
     def _pass(self, data: bytes) -> None:
         self.offset += len(data)
-        self.line += 1
+        self.line += data.count(b"\n")
         if len(self._first) < _EDGE:
             self._first = (self._first + data)[:_EDGE]
         self._last = data[-_EDGE:] if len(data) >= _EDGE else (self._last + data)[-_EDGE:]

@@ -1,16 +1,16 @@
 """Files of lines that somebody else is writing: counted and summed up piece by piece, each whole line once.
 
-Not here: what single lines say of a trajectory (`swirl.viewer.index`).
+Not here: how a file is followed (`swirl.viewer.following`), what single lines say of a trajectory (`swirl.viewer.index`).
 """
 
-import os
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,74 +18,42 @@ from swirl.calls import Call
 from swirl.services.ledger import Request
 from swirl.spending import Sum
 from swirl.types import Verdict
+from swirl.viewer.following import Followed
 
-_BLOCK = 1 << 20
-_EDGE = 256
-"""Bytes before the place where reading goes on that are compared."""
 _SCORE = re.compile(rb'"verdict":\s*\{"score":\s*(null|[-+0-9.eE]+)')
 """In a line of verdicts; no text can hold it, since its quotes would be escaped."""
 
 _UPDATE = re.compile(r"update (\d{1,9})")
 
 
-class Growing:
+class Growing(ABC):
     """What is new in a file whenever one looks. Where the file is another one, or shorter than it was, it begins anew."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._offset = 0
-        self._inode = 0
-        self._last = b""
+        self._file = Followed(path)
         self._reading = threading.Lock()
+        self.begin()
 
     def refresh(self) -> None:
         """Read what is new, whole lines alone; nothing where the file is not there."""
         with self._reading:
-            for block in self._blocks():
+            if not self._file.stands():
+                self._file = Followed(self._file.path)
+                self.begin()
+            for block in self._file.blocks():
                 self.take(block)
 
+    @abstractmethod
     def begin(self) -> None:
-        """Forget what was read."""
-        raise NotImplementedError
+        """Nothing was read."""
 
+    @abstractmethod
     def take(self, block: bytes) -> None:
         """Some whole lines more."""
-        raise NotImplementedError
-
-    def _blocks(self) -> Iterator[bytes]:
-        try:
-            stream = self.path.open("rb")
-        except OSError:
-            self._offset = self._inode = 0
-            self._last = b""
-            self.begin()
-            return
-        with stream:
-            if not self._goes_on(stream):
-                self._inode, self._offset, self._last = os.fstat(stream.fileno()).st_ino, 0, b""
-                self.begin()
-            stream.seek(self._offset)
-            while block := stream.read(_BLOCK):
-                if not block.endswith(b"\n"):
-                    block += stream.readline()
-                whole = block[: block.rfind(b"\n") + 1]
-                self._offset += len(whole)
-                self._last = (self._last + whole[-_EDGE:])[-_EDGE:]
-                if whole:
-                    yield whole
-                if len(whole) < len(block):
-                    return  # its writer may end that line meanwhile
-
-    def _goes_on(self, stream: BinaryIO) -> bool:
-        """Whether it holds what was read of it: a number of a file on disk is given again, and the file may have grown past the place."""
-        last = os.pread(stream.fileno(), len(self._last), self._offset - len(self._last))
-        return os.fstat(stream.fileno()).st_ino == self._inode and last == self._last
 
 
 class Lines(Growing):
     """How many there are."""
-
-    count = 0
 
     def begin(self) -> None:
         """None yet."""

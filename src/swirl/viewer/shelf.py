@@ -15,6 +15,7 @@ from swirl.run import Run
 from swirl.settings import RunConfig
 from swirl.terminal import say
 from swirl.viewer.answers import Answers
+from swirl.viewer.cached import stamp
 from swirl.viewer.groups import Groups
 from swirl.viewer.index import Index
 from swirl.viewer.verdicts import Verdicts
@@ -38,16 +39,16 @@ class Opened:
         """All runs that are looked at, itself included."""
         self.asked_for = False
         """Whether anyone has looked for its trajectories, so that they are worth an index."""
-        self._config, self._stamp = Run.open(path).config, _stamp(path / "run.toml")
+        self._config, self._stamp = Run.open(path).config, stamp(path / "run.toml")
         self._making = threading.Lock()
 
     @property
     def config(self) -> RunConfig:
         """Its settings as they are now."""
-        stamp = _stamp(self.path / "run.toml")
-        if stamp != self._stamp:
+        now = stamp(self.path / "run.toml")
+        if now != self._stamp:
             with suppress(SwirlError):  # being written: what was known holds until it is there again
-                self._config, self._stamp = Run.open(self.path).config, stamp
+                self._config, self._stamp = Run.open(self.path).config, now
         return self._config
 
     @property
@@ -103,7 +104,7 @@ class Opened:
             for pattern in ("*", "train/*.jsonl", "evaluation/*", "rounds/*/summary.json")
             for path in self.path.glob(pattern)
         ]
-        stamps = sorted((path.name, _stamp(path)) for path in files)
+        stamps = sorted((path.name, stamp(path)) for path in files)
         known = self._index.state() if self.asked_for else None
         sampled = self._groups.state().version if "_groups" in self.__dict__ else 0
         read = [self.__dict__[name].version for name in ("answers", "verdicts") if name in self.__dict__]
@@ -209,12 +210,3 @@ def _slug(folder: Path, given: Path, taken: Mapping[str, object]) -> str:
     while slug in taken:
         slug, number = f"{plain}-{number}", number + 1
     return slug
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """Tells a file from what it was earlier."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
