@@ -190,35 +190,37 @@ def warned(found: list[concerns.Concern]) -> list[str]:
 
 
 def test_nothing_is_said_of_a_training_that_goes_well() -> None:
-    assert list(concerns.of_training([metrics(update) for update in range(1, 41)])) == []
+    assert list(concerns.alarming([metrics(update) for update in range(1, 41)], None)) == []
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "about"),
+    ("first", "last", "at_once", "about"),
     [
-        ({"malformed": 0.01}, {"malformed": 0.2}, "Malformed actions grow"),
-        ({}, {"truncated": 0.3}, "Actions cut short"),
-        ({"entropy": 0.5}, {"entropy": 0.05}, "Entropy has collapsed"),
-        ({}, {"signal": 0.1}, "Little signal"),
+        ({"malformed": 0.01}, {"malformed": 0.2}, ["Malformed actions"], "Malformed actions grow"),
+        ({}, {"truncated": 0.3}, [], "Actions cut short"),
+        ({"entropy": 0.5}, {"entropy": 0.05}, [], "Entropy has collapsed"),
+        ({}, {"signal": 0.1}, [], "Little signal"),
     ],
 )
-def test_a_training_that_goes_wrong_is_warned_of(first: dict, last: dict, about: str) -> None:
+def test_a_training_that_goes_wrong_is_warned_of(first: dict, last: dict, at_once: list[str], about: str) -> None:
     updates = [metrics(update, **(first if update <= 10 else last)) for update in range(1, 21)]
-    assert warned(list(concerns.of_training(updates))) == [about]
-    assert warned(list(concerns.of_training([*updates[:4], *updates[-3:]]))) == [], "too few to say"
+    assert warned(list(concerns.alarming(updates, None))) == [*at_once, about]
+    assert warned(list(concerns.alarming([*updates[:4], *updates[-3:]], None))) == at_once, "too few to say more"
 
 
 def test_verdicts_that_are_missing_unevenly_are_warned_of() -> None:
     update = metrics(1, sampled=ByAction(tool_call=6, answer=2), missing=ByAction(answer=2))
-    [concern] = concerns.of_training([update])
+    rewards, concern = concerns.alarming([update], None)
+    assert rewards.about == "Missing rewards"
     assert "100.0 % of answers" in concern.sentence
     assert "25.0 % of all" in concern.sentence
-    assert list(concerns.of_training([metrics(1, missing=ByAction(tool_call=2, answer=1))])) == []
+    evenly = metrics(1, missing=ByAction(tool_call=2, answer=1))
+    assert warned(list(concerns.alarming([evenly], None))) == ["Missing rewards"]
 
 
 def test_what_the_report_warns_of_is_warned_of_here_with_where_to_look() -> None:
     updates = [metrics(update, kl=9.0, reward=update / 20) for update in range(1, 21)]
-    found = list(concerns.alarming(updates, {"gain": {"mean": -0.01, "ci95": [-0.1, 0.1]}}, ["verdicts.jsonl"]))
+    found = list(concerns.alarming(updates, {"gain": {"mean": -0.01, "ci95": [-0.1, 0.1]}}, None, ["verdicts.jsonl"]))
     told = {"KL": "training", "Reward without accuracy": "judge", "Calibration out of date": "judge"}
     assert {each.about: each.view for each in found} == told
     assert all(
@@ -230,9 +232,9 @@ def test_what_the_report_warns_of_is_warned_of_here_with_where_to_look() -> None
 
 def test_a_judge_that_disagrees_with_those_who_know_is_warned_of() -> None:
     agreement = {"judge": "rule", "against": "solver", "accuracy": 0.6, "n": 50}
-    [concern] = concerns.of_summary({"agreement": agreement})
+    [concern] = concerns.alarming([], {"agreement": agreement})
     assert "on 60.0 % of 50 steps alone" in concern.sentence
-    assert list(concerns.of_summary({"agreement": {**agreement, "accuracy": 0.9}})) == []
+    assert list(concerns.alarming([], {"agreement": {**agreement, "accuracy": 0.9}})) == []
 
 
 def test_a_file_that_has_changed_since_its_stage_ended_is_warned_of(run: Path) -> None:

@@ -61,7 +61,7 @@ def view(path: Path) -> dict[str, Any]:
         "summary": summary,
         "tiles": tiles(known),
         "stages": stages(path, known),
-        "alarms": alarms(known.updates, known.steps, summary, judge["changed"] if judge else ()),
+        "alarms": alarms(known.updates, known.steps, summary, calibration, judge["changed"] if judge else ()),
         **(shown_evaluation(path, summary) if summary else {}),
         "curves": learning_curves(known.updates),
         "groups": groups(path / "train", known.config["train"]["objective"]),

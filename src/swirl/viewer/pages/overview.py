@@ -126,6 +126,7 @@ def _evaluated(summary: Part, headline: Sequence[Accuracy]) -> dict[str, Any]:
 
 def _warnings(run: Opened, summary: Part, updates: Sequence[Metrics]) -> Iterator[Concern]:
     told = progress.known_manifest(run.path)
+    calibration = None
     changed: Sequence[str] = ()
     judged = [growing.verdicts(path) for path in progress.shards(run.path, JudgedStep.FILE)]
     yield from concerns.of_verdicts(
@@ -137,10 +138,8 @@ def _warnings(run: Opened, summary: Part, updates: Sequence[Metrics]) -> Iterato
         yield Concern(about="Calibration", sentence=str(error))
     else:
         changed = standing_of(run.path, calibration)[0] if calibration else ()
-        yield from concerns.of_judge(calibration) if calibration else _uncalibrated(run)
-    yield from concerns.alarming(updates, summary.found, changed)
-    yield from concerns.of_training(updates)
-    yield from concerns.of_summary(summary.found or {})
+        yield from () if calibration else _uncalibrated(run)
+    yield from concerns.alarming(updates, summary.found, calibration, changed)
     yield from concerns.of_files(run.path, told)
 
 
